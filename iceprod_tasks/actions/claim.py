@@ -1,0 +1,83 @@
+"""Claim: the best queued task that fits a pilot's offer becomes that pilot's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iceprod_tasks.actions.materialize import unmade
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.errors import ClaimOver, InvalidRequest, NoWork
+from iceprod_tasks.domain.tasks import Task, new_id
+from iceprod_tasks.storage.claims import Wanted
+from iceprod_tasks.storage.client import Duplicate
+from iceprod_tasks.storage.transitions import Claim, Note
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """What a pilot asks with.
+
+    Args:
+        wanted: its offer and conditions.
+        claim_id: made by the pilot and the same at each retry; '' for pilots that make none.
+        lease_seconds: the lease it would like, None for the service's own.
+        pilot: how it calls itself.
+        site: where it runs.
+    """
+
+    wanted: Wanted
+    claim_id: str = ''
+    lease_seconds: float | None = None
+    pilot: str = ''
+    site: str = ''
+
+
+async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task:
+    """Hand out the best queued task that fits.
+
+    The same claim id gets the same answer again, however often a pilot has to repeat its request.
+
+    Returns:
+        The task as claimed.
+
+    Raises:
+        NoWork: nothing that fits is queued.
+        ClaimOver: the claim id was used before, and its claim has ended.
+        InvalidRequest: the lease is out of bounds.
+    """
+    by_pilot = bool(request.claim_id)
+    lease_seconds = _lease(service, request.lease_seconds) if by_pilot else None
+    opened = Claim(request.claim_id or new_id(), lease_seconds, request.pilot, request.site)
+    try:
+        task = await service.store.claims.open(request.wanted, opened, Note(who=request.pilot or caller.name))
+    except Duplicate:
+        task = None
+    if task is None and by_pilot:
+        task = await _given_before(service, request.claim_id)
+    if task is None:
+        offer = request.wanted.offer
+        raise NoWork(await service.store.claims.left(offer) + await unmade(service, offer))
+    return task
+
+
+async def _given_before(service: Service, claim_id: str) -> Task | None:
+    task = await service.store.claims.replay(claim_id)
+    if task is not None and (task['claim_id'] != claim_id or task['status'] != 'processing'):
+        raise ClaimOver
+    return task
+
+
+def _lease(service: Service, asked_seconds: float | None) -> float:
+    shortest, longest = service.limits.lease_bounds_seconds
+    if asked_seconds is None:
+        return service.limits.lease_seconds
+    if not shortest <= asked_seconds <= longest:
+        raise InvalidRequest(f'lease_seconds must be between {shortest:g} and {longest:g}')
+    return asked_seconds
+
+
+def site_of(offer: Mapping[str, Any], site: str) -> str:
+    """Where a pilot runs, by its own word or by the site it offers."""
+    offered = offer.get('site')
+    return site or (offered if isinstance(offered, str) else '')

@@ -1,0 +1,116 @@
+"""Materialize: the jobs and tasks that a dataset's config describes come into being.
+
+Every id is made from the dataset's id and the place in it, and what is there already is left alone. So a crash at any
+point leaves no hole and no twin: the next run makes the same documents again, and only missing ones are stored.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain import jobs as jobs_domain
+from iceprod_tasks.domain.datasets import dependency_indexes, is_ours
+from iceprod_tasks.domain.files import new_file
+from iceprod_tasks.domain.placeholders import expand_all
+from iceprod_tasks.domain.requirements import Requirements, fits
+from iceprod_tasks.domain.tasks import Task, materialized_id, new_task
+from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.storage.datasets import in_statuses
+
+_TASKS_AT_ONCE = 2000
+
+
+async def materialize(service: Service, dataset_id: str, *, at_most_tasks: int = 20_000) -> int:
+    """Make jobs of a dataset that are still missing.
+
+    Args:
+        service: the service.
+        dataset_id: of a dataset in status processing; others are left alone.
+        at_most_tasks: where to stop for this time.
+
+    Returns:
+        How many jobs were made or found made; 0 when all are there.
+    """
+    dataset = await service.store.datasets.get(dataset_id)
+    config = await service.store.datasets.config(dataset_id)
+    if dataset is None or dataset['status'] != 'processing' or config is None or not is_ours(config):
+        return 0
+    plan = _Plan(dataset, config)
+    first: int = dataset['jobs_materialized']
+    end: int = min(dataset['jobs_submitted'], first + max(1, at_most_tasks // plan.tasks_per_job))
+    step = max(1, _TASKS_AT_ONCE // plan.tasks_per_job)
+    for start in range(first, end, step):
+        indexes = range(start, min(start + step, end))
+        # A job can end only with all its tasks, so it may be seen before them; the other way round a pilot could
+        # claim a task of no job.
+        await service.store.jobs.add_absent([plan.job(index) for index in indexes])
+        await service.store.files.add_absent([entry for index in indexes for entry in plan.files(index)])
+        await service.store.tasks.add_absent([task for index in indexes for task in plan.tasks(index)])
+        await service.store.datasets.advance(dataset_id, indexes.stop)
+    return max(0, end - first)
+
+
+async def unmade(service: Service, offer: Requirements) -> int:
+    """How many tasks that would fit an offer are described by configs and not made yet."""
+    count = 0
+    async for dataset in service.store.datasets.select(in_statuses('processing')):
+        jobs_missing = dataset['jobs_submitted'] - dataset['jobs_materialized']
+        config = await service.store.datasets.config(dataset['dataset_id']) if jobs_missing > 0 else None
+        if config is not None and is_ours(config):
+            count += jobs_missing * sum(fits(task.get('requirements', {}), offer) for task in config['tasks'])
+    return count
+
+
+class _Plan:
+    """What a dataset's config makes of each job_index."""
+
+    def __init__(self, dataset: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        self._dataset_id: str = dataset['dataset_id']
+        self._now = utc_now()
+        self._described: Sequence[Mapping[str, Any]] = config['tasks']
+        self._waits_for = dependency_indexes(self._described)
+        self.tasks_per_job = len(self._described)
+        self._patterns = [self._pattern(index, dataset['priority']) for index in range(self.tasks_per_job)]
+
+    def _pattern(self, task_index: int, priority: float) -> Task:
+        """All of a task that is the same in every job."""
+        described = self._described[task_index]
+        given = {
+            'dataset_id': self._dataset_id,
+            'job_id': '',
+            'job_index': 0,
+            'task_index': task_index,
+            'name': described['name'],
+            'depends': [],
+            'requirements': dict(described.get('requirements', {})),
+            'status': 'idle' if self._waits_for[task_index] else 'waiting',
+            'priority': priority,
+        }
+        return new_task(given, '', self._now, managed=True)
+
+    def job(self, job_index: int) -> dict[str, Any]:
+        """The job of this index."""
+        return jobs_domain.new_job(self._dataset_id, job_index, self.tasks_per_job, self._now)
+
+    def tasks(self, job_index: int) -> Iterator[Task]:
+        """The tasks of the job of this index."""
+        job_id = jobs_domain.materialized_id(self._dataset_id, job_index)
+        ids = [materialized_id(self._dataset_id, job_index, index) for index in range(self.tasks_per_job)]
+        for index, pattern in enumerate(self._patterns):
+            depends = [ids[other] for other in self._waits_for[index]]
+            yield {**pattern, 'task_id': ids[index], 'job_id': job_id, 'job_index': job_index, 'depends': depends}
+
+    def files(self, job_index: int) -> Iterator[dict[str, Any]]:
+        """The file entries of the job of this index."""
+        for task_index, described in enumerate(self._described):
+            task_id = materialized_id(self._dataset_id, job_index, task_index)
+            names = {
+                'dataset_id': self._dataset_id,
+                'job_index': job_index,
+                'task_index': task_index,
+                'job_id': jobs_domain.materialized_id(self._dataset_id, job_index),
+                'task_id': task_id,
+            }
+            for number, given in enumerate(described.get('files', ())):
+                entry = new_file(expand_all(given, names))
+                yield {'file_id': f'{task_id}{number:04d}', 'dataset_id': self._dataset_id, 'task_id': task_id, **entry}

@@ -1,0 +1,118 @@
+"""Move: set the status of tasks by hand, one or many, and change their fields."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFound
+from iceprod_tasks.domain.requirements import signature
+from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
+from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
+from iceprod_tasks.storage.tasks import among
+from iceprod_tasks.storage.transitions import Note
+
+_AT_ONCE = 5000
+
+
+async def move_task(
+    service: Service, caller: Caller, task_id: str, status: str, *, dataset_id: str | None = None
+) -> None:
+    """Set the status of one task.
+
+    Args:
+        service: the service.
+        caller: who asks; users are held to a few targets.
+        task_id: of the task.
+        status: the new status.
+        dataset_id: only if the task belongs to this dataset.
+
+    Raises:
+        NotFound: there is no such task.
+        IllegalTransition: this caller may not do that.
+    """
+    transition = _transition(caller, status)
+    if not await service.store.tasks.move_one(transition, _note(caller), task_id, dataset_id):
+        if not await service.store.tasks.exists(among([task_id], dataset_id)):
+            raise NotFound('Task not found')
+        raise IllegalTransition(f'the task is complete; you may not make it {status}')
+    await _follow(service, [task_id], status)
+
+
+async def move_tasks(
+    service: Service, caller: Caller, task_ids: Sequence[str], status: str, *, dataset_id: str | None = None
+) -> None:
+    """Set the status of many tasks; those that are unknown, or of another dataset, are passed over.
+
+    Raises:
+        NotFound: none of the tasks exists here.
+        IllegalTransition: this caller may not do that with any of them.
+    """
+    transition = _transition(caller, status)
+    moved = 0
+    for start in range(0, len(task_ids), _AT_ONCE):
+        some = task_ids[start : start + _AT_ONCE]
+        done = await service.store.tasks.move_many(transition, _note(caller), among(some, dataset_id))
+        if done:
+            await _follow(service, some, status)
+        moved += done
+    if not moved:
+        for start in range(0, len(task_ids), _AT_ONCE):
+            if await service.store.tasks.exists(among(task_ids[start : start + _AT_ONCE], dataset_id)):
+                raise IllegalTransition(f'the tasks are complete; you may not make them {status}')
+        raise NotFound('Tasks not found')
+
+
+async def patch_task(service: Service, caller: Caller, task_id: str, changes: Mapping[str, Any]) -> Task:
+    """Merge fields into a task; a status among them is set as `move_task` does.
+
+    Returns:
+        The task after it.
+
+    Raises:
+        InvalidRequest: a field cannot be changed by anybody.
+        NotFound: there is no such task.
+    """
+    if not changes:
+        raise InvalidRequest('Missing update data')
+    for key in changes:
+        if key in SERVICE_FIELDS or key in IDENTITY:
+            raise InvalidRequest(f'key {key} cannot be changed')
+    fields = dict(changes)
+    transition = _transition(caller, fields.pop('status')) if 'status' in fields else None
+    if 'requirements' in fields:
+        fields['signature'] = signature(fields['requirements'])
+    task: Task | None = await service.store.tasks.patch(task_id, fields, transition, _note(caller))
+    if task is None:
+        raise NotFound('Task not found')
+    if transition is not None:
+        await _follow(service, [task_id], transition.target)
+    return task
+
+
+def _transition(caller: Caller, status: str) -> Transition:
+    transition = set_status(status, free=caller.operates)
+    if transition is None:
+        raise IllegalTransition(f'users of a dataset may not make tasks {status}')
+    return transition
+
+
+def _note(caller: Caller) -> Note:
+    return Note(who=caller.name, why='set by hand')
+
+
+async def _follow(service: Service, task_ids: Sequence[str], status: str) -> None:
+    """Let jobs and datasets go on when their tasks do, and the scheduler know."""
+    if status not in ACTIVE:
+        service.news.stirred()
+        return
+    tasks = service.store.tasks.select({**among(task_ids), 'managed': True}, keys=('job_id', 'dataset_id'))
+    places = [(task['job_id'], task['dataset_id']) async for task in tasks]
+    if not places:
+        return
+    await service.store.jobs.set_status(
+        sorted({job_id for job_id, _ in places}), ('errors', 'complete', 'suspended'), 'processing'
+    )
+    for dataset_id in sorted({dataset_id for _, dataset_id in places}):
+        await service.store.datasets.set_status(dataset_id, ('errors', 'complete'), 'processing')
+    service.news.stirred()

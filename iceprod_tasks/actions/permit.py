@@ -1,0 +1,32 @@
+"""Permit: may this caller read or write this dataset?"""
+
+from typing import Literal
+
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.errors import NotPermitted
+
+Access = Literal['read', 'write']
+
+
+async def check(service: Service, caller: Caller, dataset_id: str, access: Access) -> None:
+    """Refuse a caller that the dataset's record does not name.
+
+    Admin and system pass without a record; so do pilots, for reading.
+
+    Args:
+        service: the service.
+        caller: who asks, with the roles that the route accepts.
+        dataset_id: of the dataset.
+        access: what is asked for.
+
+    Raises:
+        NotPermitted: the record is missing or does not name the caller.
+    """
+    if caller.operates or (access == 'read' and caller.serves):
+        return
+    record = await service.store.datasets.access(dataset_id)
+    if record is None:
+        raise NotPermitted('attr not found')
+    if caller.name not in record[f'{access}_users'] and not set(caller.groups) & set(record[f'{access}_groups']):
+        raise NotPermitted

@@ -1,0 +1,30 @@
+"""Queue: waiting tasks become queued, the best first."""
+
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.storage.transitions import Note
+
+_AT_ONCE = 1000
+_BOTH = (True, False)
+
+
+async def queue(service: Service, caller: Caller, number: int) -> int:
+    """Queue waiting tasks by priority, passing over those that depend on a known unfinished task.
+
+    Args:
+        service: the service.
+        caller: who asks.
+        number: how many at the most; below 1 queues none.
+
+    Returns:
+        How many were queued.
+    """
+    queueing = service.store.queueing
+    queued = 0
+    while queued < number:
+        signatures = await queueing.signatures(managed=_BOTH)
+        best = await queueing.best(signatures, min(number - queued, _AT_ONCE), managed=_BOTH)
+        if not best:
+            break
+        queued += await queueing.queue(best, Note(who=caller.name))
+    return queued

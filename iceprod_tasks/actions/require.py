@@ -1,0 +1,43 @@
+"""Require: set what tasks of one name need, raised or lowered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.errors import NotFound
+from iceprod_tasks.domain.requirements import signature
+from iceprod_tasks.storage.tasks import UNSIGNED
+
+
+async def require(service: Service, dataset_id: str, name: str, values: Mapping[str, Any]) -> None:
+    """Set requirements of all tasks with this name in a dataset; requirements that are not named stay.
+
+    Args:
+        service: the service.
+        dataset_id: of the dataset.
+        name: of the tasks.
+        values: requirement to value, valid by its schema.
+
+    Raises:
+        NotFound: no task has this name.
+    """
+    tasks = service.store.tasks
+    where = {'dataset_id': dataset_id, 'name': name}
+    kinds = await tasks.kinds(where)
+    signatures = {old: signature({**needs, **values}) for old, needs in kinds.items() if old != UNSIGNED}
+    if not await tasks.set_requirements(where, values, signatures):
+        raise NotFound('Tasks not found')
+    await sign(service)
+
+
+async def sign(service: Service) -> int:
+    """Give unfinished tasks without a signature theirs; how many got one.
+
+    A change of requirements leaves some without when another one crosses it. Such tasks can be claimed as they are,
+    only not as fast.
+    """
+    signed = 0
+    async for task in service.store.tasks.unsigned():
+        needs = task['requirements']
+        signed += await service.store.tasks.resign(task['task_id'], needs, signature(needs))
+    return signed

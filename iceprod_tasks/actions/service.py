@@ -1,0 +1,89 @@
+"""What every action works with: the store, the limits, and word of what has just ended."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from iceprod_tasks.domain.requirements import DEFAULT_CEILING
+from iceprod_tasks.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Numbers that operators set.
+
+    Args:
+        lease_seconds: the lease of a claim that does not ask for one.
+        lease_bounds_seconds: the shortest and longest lease that can be asked for.
+        requirements_ceiling: no requirement grows past these.
+        queue_depth: queued tasks a signature that the scheduler aims at.
+        max_failures: a task that failed more often is given up.
+        retry_delay_seconds: before the second try; it doubles with each failure.
+    """
+
+    lease_seconds: float = 300.0
+    lease_bounds_seconds: tuple[float, float] = (1.0, 86400.0)
+    requirements_ceiling: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_CEILING))
+    queue_depth: int = 1000
+    max_failures: int = 10
+    retry_delay_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A task that has just ended, and its job."""
+
+    task_id: str
+    job_id: str
+
+
+class News:
+    """Word of ended tasks and new work, so that the scheduler of this process need not look for it.
+
+    Losing some is harmless: the scheduler's sweeps find everything.
+    """
+
+    def __init__(self) -> None:
+        self._ended: deque[Ended] = deque(maxlen=10_000)
+        self._event = asyncio.Event()
+
+    def ended(self, task: Mapping[str, object]) -> None:
+        """Say that a task is complete or failed."""
+        if task.get('managed'):
+            self._ended.append(Ended(str(task['task_id']), str(task['job_id'])))
+            self._event.set()
+
+    def stirred(self) -> None:
+        """Say that there may be something to do."""
+        self._event.set()
+
+    def take(self) -> list[Ended]:
+        """All word since the last call."""
+        taken = list(self._ended)
+        self._ended.clear()
+        self._event.clear()
+        return taken
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Return when there is word, or after the time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The service as actions see it.
+
+    Args:
+        store: where everything is kept.
+        limits: numbers that operators set.
+        news: word from actions to the scheduler.
+    """
+
+    store: Store
+    limits: Limits = field(default_factory=Limits)
+    news: News = field(default_factory=News)

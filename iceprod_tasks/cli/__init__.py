@@ -1,0 +1,1 @@
+"""What people type: `iceprod-tasks`, one module a command group."""

@@ -1,0 +1,30 @@
+"""The command `iceprod-tasks`: its groups, and how a command ends."""
+
+import click
+
+from iceprod_tasks import __version__
+from iceprod_tasks.cli.pilot import pilot
+from iceprod_tasks.cli.serve import serve
+from iceprod_tasks.cli.status import status
+from iceprod_tasks.cli.submit import submit
+from iceprod_tasks.cli.token import token
+
+
+@click.group(context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100})
+@click.version_option(__version__, prog_name='iceprod-tasks')
+def main() -> None:
+    """A task service for clusters and grids.
+
+    \b
+    Start a service:      iceprod-tasks serve
+    Make a token:         iceprod-tasks token --role user --user NAME --group users
+    Submit a dataset:     iceprod-tasks submit FILE
+    Run its tasks:        iceprod-tasks pilot --until-empty
+    See how far it is:    iceprod-tasks status
+
+    Client commands take the service's address and a token from ICEPROD_TASKS_SERVER and ICEPROD_TASKS_TOKEN.
+    """
+
+
+for command in (serve, token, submit, status, pilot):
+    main.add_command(command)

@@ -1,0 +1,35 @@
+"""Options that several commands have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def service_options(command: Command) -> Command:
+    """`--server` and `--token` of every command that asks a service."""
+    server = click.option(
+        '--server',
+        envvar='ICEPROD_TASKS_SERVER',
+        show_envvar=True,
+        default='http://127.0.0.1:8080',
+        show_default=True,
+        metavar='URL',
+        help='Address of the service.',
+    )
+    token = click.option(
+        '--token',
+        envvar='ICEPROD_TASKS_TOKEN',
+        show_envvar=True,
+        default='',
+        metavar='TOKEN',
+        help='Bearer token, from `iceprod-tasks token`.',
+    )
+    return server(token(command))
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, for programs."""
+    return click.option('--json', 'as_json', is_flag=True, help='Print one JSON document.')(command)

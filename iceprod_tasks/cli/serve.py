@@ -1,0 +1,86 @@
+"""`iceprod-tasks serve`: run the service."""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from iceprod_tasks import server
+from iceprod_tasks.cli.endings import plainly
+from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
+from iceprod_tasks.settings import Settings
+
+
+@click.command()
+@click.option('--host', help='Address to listen on.  [env: HOST; default: 127.0.0.1]')
+@click.option(
+    '--port', type=click.IntRange(0, 65535), help='Port to listen on, 0 for a free one.  [env: PORT; default: 8080]'
+)
+@click.option('--mongodb-url', help='Connection string; without one a private mongod is started.  [env: MONGODB_URL]')
+@click.option('--mongodb-database', help='Name of the database.  [env: MONGODB_DATABASE; default: iceprod_tasks]')
+@click.option(
+    '--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the private mongod and the secret.'
+)
+@click.option('--lease', 'lease_seconds', type=float, metavar='S', help='Lease of a claim, in seconds.  [default: 300]')
+@click.option(
+    '--queue-depth', type=click.IntRange(1), help='Tasks queued per kind of requirements.  [default: 1000]'
+)
+@click.option('--max-failures', type=click.IntRange(0), help='Failures after which a task is given up.  [default: 10]')
+@click.option(
+    '--retry-delay', 'retry_delay_seconds', type=click.FloatRange(0), metavar='S',
+    help='Rest before the second try, doubled with each failure.  [default: 10]',
+)  # fmt: skip
+@click.option(
+    '--max-requirement', 'ceiling', multiple=True, metavar='KEY=VALUE',
+    help='No failure makes a requirement grow past this (cpu; memory, disk: GB; time: hours). Repeatable.',
+)  # fmt: skip
+@click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
+@click.option(
+    '--allow-weak-durability', is_flag=True, help='Serve from a standalone MongoDB; crashes lose results.'
+)
+@click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')
+def serve(ceiling: tuple[str, ...], no_scheduler: bool, allow_weak_durability: bool, **given: Any) -> None:
+    """Run the service until SIGTERM or Ctrl-C.
+
+    Without MONGODB_URL a private mongod keeps the data under the XDG data folder and ends with the service.
+
+    \b
+    Example:  iceprod-tasks serve --port 8080 --lease 120
+    """
+    with plainly():
+        settings = Settings.from_environment().override(
+            scheduler=False if no_scheduler else None,
+            allow_weak_durability=allow_weak_durability or None,
+            requirements_ceiling=_ceiling(ceiling),
+            **given,
+        )
+        logging.basicConfig(level=settings.log_level.upper(), format='%(asctime)s %(levelname)s %(name)s: %(message)s')
+        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+            runner.run(server.serve(settings, lambda line: click.echo(line, err=True)))
+
+
+def _ceiling(given: tuple[str, ...]) -> dict[str, float] | None:
+    if not given:
+        return None
+    ceiling = dict(DEFAULT_CEILING)
+    for pair in given:
+        key, _, value = pair.partition('=')
+        try:
+            if key not in GROWING or not 0 < float(value) < float('inf'):
+                raise ValueError
+            ceiling[key] = float(value)
+        except ValueError:
+            raise CannotStart(f'--max-requirement takes {", ".join(GROWING)} and a number, not {pair}') from None
+    return ceiling
+
+
+def _fast_loop() -> Any:
+    """Uvloop's maker of event loops, where the extra `fast` is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,31 @@
+"""`iceprod-tasks token`: make a bearer token."""
+
+from pathlib import Path
+
+import click
+
+from iceprod_tasks.cli.endings import plainly
+from iceprod_tasks.domain.callers import ROLES
+from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.settings import Settings
+
+_SECONDS_A_DAY = 86400
+
+
+@click.command()
+@click.option('--role', 'roles', type=click.Choice(ROLES), multiple=True, required=True, help='Role; repeatable.')
+@click.option('--user', required=True, help='Name of the user or program.')
+@click.option('--group', 'groups', multiple=True, help='Group; repeatable.')
+@click.option(
+    '--days', type=click.FloatRange(0, min_open=True), default=365.0, show_default=True, help='Lifetime.'
+)
+@click.option('--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the secret, as for `serve`.')
+def token(roles: tuple[str, ...], user: str, groups: tuple[str, ...], days: float, data_dir: Path | None) -> None:
+    """Print a bearer token, signed with TOKEN_SECRET or the secret kept beside the data.
+
+    \b
+    Example:  iceprod-tasks token --role user --user ada --group simprod
+    """
+    with plainly():
+        settings = Settings.from_environment().override(data_dir=data_dir)
+        click.echo(Tokens(settings.secret()).mint(user, roles, groups, days * _SECONDS_A_DAY))

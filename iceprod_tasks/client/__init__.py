@@ -1,0 +1,62 @@
+"""How Python programs ask: a typed client that talks HTTP only.
+
+async with AsyncClient('http://127.0.0.1:8080', token) as client:
+    counts = await client.task_counts(dataset_id)
+
+Everything a program needs is imported from here.
+"""
+
+from iceprod_tasks.client.async_client import AsyncClient, new_claim_id
+from iceprod_tasks.client.documents import (
+    Claim,
+    Config,
+    Message,
+    NewDataset,
+    Report,
+    Requirements,
+    Resources,
+    TaskConfig,
+    TaskDocument,
+)
+from iceprod_tasks.client.errors import (
+    BadRequest,
+    ClientError,
+    Conflict,
+    Gone,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    NoWork,
+    Overloaded,
+    ServerError,
+    TooLarge,
+    Unreachable,
+)
+from iceprod_tasks.client.retry import Retry
+
+__all__ = [
+    'AsyncClient',
+    'BadRequest',
+    'Claim',
+    'ClientError',
+    'Config',
+    'Conflict',
+    'Gone',
+    'Message',
+    'NewDataset',
+    'NoWork',
+    'NotAuthenticated',
+    'NotFound',
+    'NotPermitted',
+    'Overloaded',
+    'Report',
+    'Requirements',
+    'Resources',
+    'Retry',
+    'ServerError',
+    'TaskConfig',
+    'TaskDocument',
+    'TooLarge',
+    'Unreachable',
+    'new_claim_id',
+]

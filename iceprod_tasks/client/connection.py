@@ -1,0 +1,147 @@
+"""One request and its answer: HTTP, JSON and the retries; the one module that sends anything."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+import orjson
+
+from iceprod_tasks import __version__
+from iceprod_tasks.client.errors import ClientError, ServerError, Unreachable, error_of
+from iceprod_tasks.client.retry import Retry
+
+log = logging.getLogger(__name__)
+
+COME_BACK_LATER = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked.
+
+    Args:
+        method: the HTTP method.
+        path: the route's path with its values quoted, from the slash on.
+        repeatable: whether the same request twice has the effect of one.
+        body: what goes as JSON; None sends no body.
+        query: the query's parameters.
+    """
+
+    method: str
+    path: str
+    repeatable: bool = True
+    body: object = None
+    query: Mapping[str, str | int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON of a successful answer, and the address of the next page when there is one."""
+
+    document: Any
+    next_page: str | None
+
+
+class Connection:
+    """A pool of connections to one service.
+
+    Args:
+        server: the service's address, for example `http://127.0.0.1:8080`.
+        token: the bearer token; empty sends none.
+        timeout_seconds: the longest silence while connecting, sending or reading.
+        transport: stands in for the network in tests.
+
+    Raises:
+        ValueError: the address is not one of HTTP.
+    """
+
+    def __init__(
+        self, server: str, token: str, timeout_seconds: float, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self._server = _checked(server)
+        headers = {'User-Agent': f'iceprod-tasks/{__version__}', 'Accept': 'application/json'}
+        if token:
+            headers['Authorization'] = f'Bearer {token}'
+        self._http = httpx2.AsyncClient(headers=headers, timeout=timeout_seconds, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def ask(self, request: Request, retry: Retry) -> Answer:
+        """Send a request, again where that is safe and may help.
+
+        Raises:
+            ClientError: the answer is an error, or there is none.
+        """
+        started = time.monotonic()
+        for attempt in itertools.count():
+            try:
+                return await self._ask_once(request)
+            except ClientError as error:
+                if not _worth_repeating(request, error):
+                    raise
+                delay = retry.delay(attempt, time.monotonic() - started, error.retry_after_seconds)
+                if delay is None:
+                    raise
+                # One line a request: a service that is down for an hour must not fill the log.
+                level = logging.DEBUG if attempt else logging.WARNING
+                log.log(level, '%s %s: %s; trying again', request.method, request.path, error)
+            await asyncio.sleep(delay)
+        raise AssertionError('unreachable')
+
+    async def _ask_once(self, request: Request) -> Answer:
+        content = None if request.body is None else orjson.dumps(request.body)
+        headers = {} if content is None else {'Content-Type': 'application/json'}
+        try:
+            response = await self._http.request(
+                request.method, self._server + request.path, content=content, headers=headers, params=request.query
+            )
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise Unreachable(_words(error), sent=False) from error
+        except httpx2.RequestError as error:
+            raise Unreachable(_words(error), sent=True) from error
+        if not response.is_success:
+            raise error_of(response)
+        return Answer(_document_in(response), response.links.get('next', {}).get('url'))
+
+
+def _checked(server: str) -> str:
+    try:
+        url = httpx2.URL(server)
+    except httpx2.InvalidURL as error:
+        raise ValueError(f'not the address of a service: {server!r}') from error
+    if url.scheme not in {'http', 'https'} or not url.host or url.query or url.fragment:
+        raise ValueError(f'not the address of a service: {server!r}')
+    return server.rstrip('/')
+
+
+def _worth_repeating(request: Request, error: ClientError) -> bool:
+    if isinstance(error, Unreachable):
+        return request.repeatable or not error.sent
+    return request.repeatable and error.code in COME_BACK_LATER
+
+
+def _document_in(response: httpx2.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:
+        raise ServerError('the answer is not JSON', code=response.status_code) from error
+
+
+def _words(error: httpx2.RequestError) -> str:
+    """Timeouts carry no text of their own; their class says which one it was."""
+    return f'{type(error).__name__}: {error}' if str(error) else type(error).__name__

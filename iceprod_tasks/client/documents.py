@@ -1,0 +1,137 @@
+"""The JSON documents of the wire, as types; fields a service adds later are no error."""
+
+from dataclasses import dataclass
+from typing import Any, Required, TypedDict
+
+
+class Requirements(TypedDict, total=False):
+    """What a task needs or a slot offers: cores, GPUs, GB, GB, hours, names."""
+
+    cpu: float
+    gpu: int
+    memory: float
+    disk: float
+    time: float
+    os: str | list[str]
+    site: str
+
+
+class Resources(TypedDict, total=False):
+    """What an attempt used: average cores, GPUs, peak GB, peak GB, hours."""
+
+    cpu: float
+    gpu: int
+    memory: float
+    disk: float
+    time: float
+
+
+class Report(TypedDict, total=False):
+    """What a pilot tells about an attempt; `time_used` in seconds, the streams' ends at most 64 KiB each."""
+
+    time_used: float
+    resources: Resources
+    site: str
+    reason: str
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class TaskDocument(TypedDict, total=False):
+    """A task as the service keeps it; listings with `keys` carry those fields only."""
+
+    task_id: str
+    dataset_id: str
+    job_id: str
+    job_index: int
+    task_index: int
+    name: str
+    status: str
+    status_changed: str
+    priority: float
+    requirements: Requirements
+    depends: list[str]
+    failures: int
+    evictions: int
+    epoch: int
+    claim_id: str
+    lease_seconds: float
+    site: str
+    walltime: float
+
+
+class Message(TypedDict, total=False):
+    """One report kept on a task."""
+
+    message_id: str
+    mtype: str
+    action: str
+    when: str
+    reason: str
+    exit_code: int
+    site: str
+    stdout: str
+    stderr: str
+
+
+class TaskConfig(TypedDict, total=False):
+    """One task of a dataset's config; `timeout` in seconds."""
+
+    name: str
+    command: list[str] | str
+    env: dict[str, str]
+    timeout: float
+    requirements: Requirements
+    depends: list[str]
+    files: list[dict[str, Any]]
+
+
+class Config(TypedDict, total=False):
+    """What the tasks of a dataset run."""
+
+    version: float
+    description: str
+    tasks: list[TaskConfig]
+
+
+class NewDataset(TypedDict, total=False):
+    """A dataset to submit."""
+
+    description: Required[str]
+    jobs_submitted: Required[int]
+    tasks_submitted: Required[int]
+    tasks_per_job: Required[int]
+    group: Required[str]
+    priority: float
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A pilot's hold on a task.
+
+    Args:
+        task: the document the claim was answered with.
+        claim_id: the id the claim was asked for with.
+        epoch: which claim of this task it is; fences off late reports.
+    """
+
+    task: TaskDocument
+    claim_id: str
+    epoch: int
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task held."""
+        return self.task['task_id']
+
+    @property
+    def dataset_id(self) -> str:
+        """The id of the task's dataset."""
+        return self.task['dataset_id']
+
+    @property
+    def name(self) -> str:
+        """The task's name, for people."""
+        return self.task.get('name', '')

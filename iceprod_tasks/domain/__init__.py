@@ -1,0 +1,1 @@
+"""What a task is: statuses, requirements, documents, errors. Standard library only."""

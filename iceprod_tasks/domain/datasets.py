@@ -1,0 +1,147 @@
+"""Datasets: many jobs made from one config, owned by a user and a group."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from iceprod_tasks.domain.errors import InvalidRequest
+from iceprod_tasks.domain.placeholders import unknown_names
+
+DATASET_STATUSES = ('processing', 'truncated', 'suspended', 'errors', 'complete')
+
+CONFIG_VERSION = 1
+"""The `version` of configs that this service materializes; others are other systems' and stay untouched."""
+
+DEFAULT_PRIORITY = 0.5
+SHARED_GROUP = 'users'
+"""The group every user is in; it may read, but owning a dataset by it gives nobody else write permission."""
+
+
+def is_ours(config: Mapping[str, Any]) -> bool:
+    """Whether a config is of our own version, the only one that becomes tasks."""
+    return config.get('version') == CONFIG_VERSION and not isinstance(config.get('version'), bool)
+
+
+def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner: str, now: Any) -> dict[str, Any]:
+    """A dataset as it is first stored.
+
+    Args:
+        given: description, jobs_submitted, tasks_submitted, tasks_per_job, group and optional fields.
+        dataset_id: its id.
+        number: its running number.
+        owner: name of the user who submits it.
+        now: the time of creation, UTC.
+    """
+    return {
+        'priority': DEFAULT_PRIORITY,
+        'debug': False,
+        'jobs_immutable': False,
+        'status': 'processing',
+        **given,
+        'dataset_id': dataset_id,
+        'dataset': number,
+        'username': owner,
+        'start_date': now,
+        'end_date': None,
+        'status_changed': now,
+        'jobs_materialized': 0,
+    }
+
+
+def access_record(dataset_id: str, owner: str, group: str) -> dict[str, Any]:
+    """Who may read and write a dataset."""
+    return {
+        'dataset_id': dataset_id,
+        'read_groups': sorted({'admin', group, SHARED_GROUP}),
+        'write_groups': sorted({'admin', group} - {SHARED_GROUP}),
+        'read_users': [owner],
+        'write_users': [owner],
+    }
+
+
+def check_sizes(given: Mapping[str, Any]) -> None:
+    """Refuse numbers of jobs and tasks that contradict each other.
+
+    Raises:
+        InvalidRequest: they do.
+    """
+    jobs, tasks, per_job = given['jobs_submitted'], given['tasks_submitted'], given['tasks_per_job']
+    if per_job <= 0:
+        raise InvalidRequest('"tasks_per_job" must be > 0')
+    if tasks != 0 and jobs * per_job != tasks:
+        raise InvalidRequest('"tasks_per_job" does not match "tasks_submitted"')
+
+
+def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
+    """Refuse a config of ours that could not become tasks.
+
+    Args:
+        config: already valid by its schema.
+        tasks_per_job: of the dataset, None when it has no record.
+
+    Raises:
+        InvalidRequest: a placeholder or dependency names nothing, two tasks have one name, dependencies form a
+            circle, or the number of tasks is not the dataset's.
+    """
+    tasks: Sequence[Mapping[str, Any]] = config['tasks']
+    for place, name in unknown_names(list(tasks), 'tasks'):
+        raise InvalidRequest(f'{place}: unknown name {name}')
+    if tasks_per_job is not None and len(tasks) != tasks_per_job:
+        raise InvalidRequest(f'the config has {len(tasks)} tasks, the dataset {tasks_per_job} a job')
+    names = [task['name'] for task in tasks]
+    for index, task in enumerate(tasks):
+        if task['name'] in names[:index]:
+            raise InvalidRequest(f'tasks[{index}].name: {task["name"]} is already the name of another task')
+    dependency_order(tasks)
+
+
+def dependency_indexes(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """For each task of a config, the places of the tasks that it waits for.
+
+    Raises:
+        InvalidRequest: a dependency is no task of the config.
+    """
+    places = {task['name']: index for index, task in enumerate(tasks)}
+    result = []
+    for index, task in enumerate(tasks):
+        for position, name in enumerate(task.get('depends', ())):
+            if name not in places:
+                raise InvalidRequest(f'tasks[{index}].depends[{position}]: there is no task named {name}')
+        result.append([places[name] for name in dict.fromkeys(task.get('depends', ()))])
+    return result
+
+
+def dependency_order(tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The places of a config's tasks, each after those that it waits for.
+
+    Raises:
+        InvalidRequest: some wait for each other, or for what does not exist.
+    """
+    waits_for = {index: set(depends) for index, depends in enumerate(dependency_indexes(tasks))}
+    ordered: list[int] = []
+    while waits_for:
+        ready = [index for index, depends in waits_for.items() if not depends]
+        if not ready:
+            stuck = ', '.join(tasks[index]['name'] for index in sorted(waits_for))
+            raise InvalidRequest(f'tasks: dependencies form a circle: {stuck}')
+        for index in ready:
+            del waits_for[index]
+        for depends in waits_for.values():
+            depends.difference_update(ready)
+        ordered += ready
+    return ordered
+
+
+def ended_as(job_counts: Mapping[str, int]) -> str | None:
+    """How a dataset has ended whose jobs have all been made, if it has.
+
+    Args:
+        job_counts: its jobs by status.
+
+    Returns:
+        The dataset's new status, or None while a job goes on.
+    """
+    if job_counts.get('processing') or not job_counts:
+        return None
+    if job_counts.get('errors'):
+        return 'errors'
+    return 'suspended' if job_counts.get('suspended') else 'complete'

@@ -1,0 +1,94 @@
+"""The errors of the service, in one tree.
+
+    IceprodTasksError
+    ├── InvalidRequest          the request cannot be understood or breaks a rule of its format
+    ├── NotAuthenticated        no token, or one that is not valid
+    ├── NotPermitted            the caller may not do this
+    ├── NotFound                the thing asked for does not exist
+    │   └── NoWork              nothing queued fits the offer
+    ├── Conflict                what is asked contradicts what is stored
+    │   ├── IllegalTransition   the status table does not allow it for this caller
+    │   └── StaleClaim          the report belongs to a claim that is not the task's
+    ├── ClaimOver               this claim was answered before and has ended since
+    ├── TooLarge                more than the service takes in one request
+    ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
+    └── CannotStart             the service cannot be brought up; the text says what to mend
+
+An error's default text is the first line of its docstring. Surfaces choose how a class looks on the wire;
+nothing here knows.
+"""
+
+from collections.abc import Mapping
+
+
+class IceprodTasksError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, text: str = '') -> None:
+        super().__init__(text or (self.__doc__ or '').strip().splitlines()[0].rstrip('.'))
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """Further facts for the caller, beside the text; empty for most errors."""
+        return {}
+
+
+class InvalidRequest(IceprodTasksError):
+    """The request is not valid."""
+
+
+class NotAuthenticated(IceprodTasksError):
+    """Authentication failed."""
+
+
+class NotPermitted(IceprodTasksError):
+    """Authorization failed."""
+
+
+class NotFound(IceprodTasksError):
+    """Not found."""
+
+
+class NoWork(NotFound):
+    """Task not found.
+
+    Args:
+        left: unfinished tasks that fit the offer, queued or not; 0 tells a pilot that it may go.
+    """
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """`left`, for the answer's body."""
+        return {'left': self.left}
+
+
+class Conflict(IceprodTasksError):
+    """The request conflicts with what is stored."""
+
+
+class IllegalTransition(Conflict):
+    """This change of status is not allowed."""
+
+
+class StaleClaim(Conflict):
+    """The claim is not the task's current claim."""
+
+
+class ClaimOver(IceprodTasksError):
+    """This claim is over."""
+
+
+class TooLarge(IceprodTasksError):
+    """The request is too large."""
+
+
+class Unavailable(IceprodTasksError):
+    """The database does not answer; repeat the same request."""
+
+
+class CannotStart(IceprodTasksError):
+    """The service cannot start."""

@@ -1,0 +1,58 @@
+"""File entries of a task: what is to be moved, where to, in which direction."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from iceprod_tasks.domain.errors import InvalidRequest
+
+_NO = frozenset({'n', 'no', 'not', 'f', 'false'})
+_MAYBE = frozenset({'m', 'maybe', 'exists'})
+_SHOWN = ('type', 'movement', 'remote', 'local', 'compression', 'transfer')
+
+
+def new_file(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A file entry as stored and shown, from the body of a request.
+
+    Args:
+        given: filename, movement, and optionally local, transfer, compression, type.
+
+    Raises:
+        InvalidRequest: `local` would leave the task's directory.
+    """
+    local = given.get('local', '')
+    check_local(local)
+    return {
+        'type': given.get('type', 'permanent'),
+        'movement': given['movement'],
+        'remote': given['filename'],
+        'local': local,
+        'compression': given.get('compression', False),
+        'transfer': transfer_rule(given.get('transfer', True)),
+    }
+
+
+def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a stored entry that clients see."""
+    return {key: entry[key] for key in _SHOWN}
+
+
+def transfer_rule(given: object) -> bool | str:
+    """What `transfer` means: True, False or 'maybe'."""
+    if isinstance(given, str):
+        word = given.strip().lower()
+        if word in _NO:
+            return False
+        return 'maybe' if word in _MAYBE or word.startswith('if') else True
+    return bool(given)
+
+
+def check_local(local: str) -> None:
+    """Refuse a local name that is not a plain relative path.
+
+    Raises:
+        InvalidRequest: it is absolute, or goes up.
+    """
+    path = PurePosixPath(local)
+    if path.is_absolute() or '..' in path.parts:
+        raise InvalidRequest('invalid file data: "local" must stay in the task\'s directory')

@@ -1,0 +1,56 @@
+"""Jobs: the tasks of one job_index, and when such a job has ended."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from iceprod_tasks.domain.statuses import RUNNABLE
+
+JOB_STATUSES = ('processing', 'suspended', 'errors', 'complete')
+
+
+def materialized_id(dataset_id: str, job_index: int) -> str:
+    """The id of a job that a dataset's config describes: the same one at every attempt to make it."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f'job:{dataset_id}:{job_index}').hex
+
+
+def new_job(dataset_id: str, job_index: int, tasks_total: int, now: Any) -> dict[str, Any]:
+    """A materialized job as it is first stored.
+
+    Args:
+        dataset_id: of its dataset.
+        job_index: its place in the dataset, from 0.
+        tasks_total: how many tasks it will have; it cannot end with fewer.
+        now: the time of creation, UTC.
+    """
+    return {
+        'job_id': materialized_id(dataset_id, job_index),
+        'dataset_id': dataset_id,
+        'job_index': job_index,
+        'status': 'processing',
+        'status_changed': now,
+        'create_date': now,
+        'tasks_total': tasks_total,
+    }
+
+
+def ended_as(tasks_total: int, counts: Mapping[str, int]) -> str | None:
+    """How a job has ended, if it has.
+
+    A job waits for its last running task before it is called anything but processing, and tasks held back by
+    failed ones do not keep it open.
+
+    Args:
+        tasks_total: how many tasks it has when materialized.
+        counts: its tasks by status.
+
+    Returns:
+        The job's new status, or None while it goes on.
+    """
+    if sum(counts.values()) < tasks_total or any(counts.get(status) for status in RUNNABLE):
+        return None
+    if counts.get('complete', 0) >= tasks_total:
+        return 'complete'
+    if counts.get('failed'):
+        return 'errors'
+    return 'suspended' if counts.get('suspended') else None

@@ -1,0 +1,142 @@
+"""What a task needs and what a pilot offers: does one fit the other, how needs grow, when two needs are the same.
+
+Memory and disk are in GB, time in hours, cpu and gpu are counts. The rules are those of `POST /task_actions/process`
+and of the reports in the IceProd contract.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Requirements = Mapping[str, Any]
+
+NUMERIC = ('cpu', 'gpu', 'memory', 'disk', 'time')
+"""Requirements that are numbers wherever they are named."""
+
+GROWING = ('cpu', 'memory', 'disk', 'time')
+"""Requirements that grow after a failure; gpu never does."""
+
+DEFAULTS: Mapping[str, float] = {'cpu': 1, 'gpu': 0, 'memory': 1.0, 'disk': 10.0, 'time': 1.0}
+
+DEFAULT_CEILING: Mapping[str, float] = {'cpu': 64, 'memory': 512.0, 'disk': 4096.0, 'time': 336.0}
+"""No failure makes a requirement grow past these."""
+
+# Growth, from the contract: more than one cpu is asked for only when clearly more than the old number was used,
+# and a report of over 20 cpus is a measuring error.
+_CPU_NOISE = 1.1
+_CPU_IMPLAUSIBLE = 20
+_SMALLEST_REPORT = 0.5
+_HEADROOM = 1.5
+
+
+def fits(requirements: Requirements, offer: Requirements) -> bool:
+    """Whether a pilot with this offer may take a task with these requirements.
+
+    Only what the pilot offers is compared: a requirement it does not name is not looked at, and a task that does
+    not name what is offered takes any amount of it. A pilot that offers a gpu takes gpu tasks only.
+
+    Args:
+        requirements: of the task.
+        offer: plain values, or lists of them.
+
+    Returns:
+        True when the task fits.
+    """
+    return all(_fits_one(key, requirements, offered) for key, offered in offer.items())
+
+
+def wants_gpu(key: str, offered: Any) -> bool:
+    """Whether this part of an offer restricts the pilot to gpu tasks."""
+    return key == 'gpu' and is_number(offered) and offered > 0
+
+
+def is_number(value: Any) -> bool:
+    """A number that compares with numbers; a bool does not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _fits_one(key: str, requirements: Requirements, offered: Any) -> bool:
+    if wants_gpu(key, offered):
+        return (
+            key in requirements
+            and _any(requirements[key], lambda need: need >= 1)
+            and _at_most(requirements[key], offered)
+        )
+    if key not in requirements:
+        return True
+    need = requirements[key]
+    if is_number(offered):
+        return _at_most(need, offered)
+    if isinstance(need, list) and not isinstance(offered, list):
+        return offered in need
+    return bool(need == offered) or (isinstance(need, list) and offered in need)
+
+
+def _any(need: Any, holds: Any) -> bool:
+    return any(is_number(each) and holds(each) for each in (need if isinstance(need, list) else [need]))
+
+
+def _at_most(need: Any, offered: float) -> bool:
+    return _any(need, lambda each: each <= offered)
+
+
+def grow(requirements: Requirements, used: Mapping[str, float], ceiling: Mapping[str, float]) -> dict[str, Any]:
+    """The requirements of the next try, after a try that reported what it used.
+
+    Nothing shrinks, and nothing grows past the ceiling.
+
+    Args:
+        requirements: as stored.
+        used: reported cpu (cores), memory and disk (GB), time (hours).
+        ceiling: the largest value a requirement may grow to.
+
+    Returns:
+        New requirements; equal to the old ones when nothing has to grow.
+    """
+    grown = dict(requirements)
+    for key in GROWING:
+        wanted = _wanted(key, used[key], _number_or(requirements.get(key), DEFAULTS[key])) if key in used else None
+        if wanted is None:
+            continue
+        wanted = min(wanted, ceiling.get(key, math.inf))
+        if wanted > _number_or(requirements.get(key), -math.inf):
+            grown[key] = wanted
+    return grown
+
+
+def _wanted(key: str, used: float, old: float) -> float | None:
+    if key == 'cpu':
+        if used <= _CPU_NOISE or used > _CPU_IMPLAUSIBLE or used < _CPU_NOISE * old:
+            return None
+        return math.ceil(old) + 1
+    return used * _HEADROOM if used >= _SMALLEST_REPORT else None
+
+
+def _number_or(value: Any, default: float) -> float:
+    return value if is_number(value) else default
+
+
+def signature(requirements: Requirements) -> str:
+    """A short name for requirements: equal ones have equal signatures.
+
+    Args:
+        requirements: of a task.
+
+    Returns:
+        16 hex digits; a task whose signature is '' has none computed yet and may fit anything.
+    """
+    canonical = json.dumps(_canonical(requirements), sort_keys=True, separators=(',', ':'), ensure_ascii=True)
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """The same value with 2 and 2.0 written alike, as they compare alike."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value

@@ -1,0 +1,112 @@
+"""The task document: its fields, who sets them, and what a new one looks like.
+
+A task is one unit of work; a *job* is the tasks of one job_index; a *claim* is a pilot's hold on a task, told apart
+from all others by its claim_id, and from earlier ones of the same task by its epoch.
+"""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from iceprod_tasks.domain.requirements import signature
+
+Task = dict[str, Any]
+
+SCHEMA_VERSION = 1
+DEFAULT_PRIORITY = 1.0
+LOG_LENGTH = 50
+"""Entries a task's log keeps, the newest ones."""
+CLAIMS_LENGTH = 10
+"""Claim ids a task remembers, the newest ones."""
+
+_LONGEST_RETRY_DELAY_SECONDS = 3600.0
+
+IDENTITY = ('task_id', 'dataset_id', 'job_id')
+"""Set once; nothing changes them."""
+
+CLAIM_FIELDS = ('claim_id', 'instance_id', 'claims', 'epoch', 'lease_until', 'lease_seconds', 'pilot', 'stop')
+"""A pilot's hold on the task; only transitions change them."""
+
+SERVICE_FIELDS = (
+    *CLAIM_FIELDS, 'status_changed', 'create_date', 'log', 'signature', 'managed', 'outcome', 'phase', 'steps',
+    'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
+)  # fmt: skip
+"""What clients never set: POST overwrites them, PATCH refuses them."""
+
+SECRET_FIELDS = frozenset({'claim_id', 'instance_id', 'claims', 'signature', 'replays'})
+"""Left out of what users and other pilots read: a claim id is the key to a claim."""
+
+SORTABLE = frozenset({
+    'task_id', 'dataset_id', 'job_id', 'name', 'task_index', 'job_index', 'status', 'priority', 'status_changed',
+    'create_date', 'failures', 'evictions', 'walltime', 'walltime_err', 'walltime_err_n', 'site',
+})  # fmt: skip
+"""Plain fields that a listing can be sorted by."""
+
+
+def new_id() -> str:
+    """An id nobody can guess: 32 hex characters, no clock or machine address in them."""
+    return uuid.uuid4().hex
+
+
+def materialized_id(dataset_id: str, job_index: int, task_index: int) -> str:
+    """The id of a task that a dataset's config describes: the same one at every attempt to make it."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f'task:{dataset_id}:{job_index}:{task_index}').hex
+
+
+def new_task(given: Mapping[str, Any], task_id: str, now: Any, *, managed: bool) -> Task:
+    """A task as it is first stored.
+
+    Args:
+        given: what the client or the config says; own fields of the service in it are overwritten.
+        task_id: its id.
+        now: the time of creation, UTC.
+        managed: whether the dataset has a record, so that the scheduler cares for the task.
+
+    Returns:
+        The document.
+    """
+    return {
+        'status': 'waiting',
+        'priority': DEFAULT_PRIORITY,
+        **given,
+        'task_id': task_id,
+        'status_changed': now,
+        'create_date': now,
+        'failures': 0,
+        'evictions': 0,
+        'walltime': 0.0,
+        'walltime_err': 0.0,
+        'walltime_err_n': 0,
+        'site': '',
+        'signature': signature(given['requirements']),
+        'managed': managed,
+        'claim_id': '',
+        'instance_id': '',
+        'claims': [],
+        'epoch': 0,
+        'lease_until': None,
+        'lease_seconds': None,
+        'pilot': '',
+        'stop': None,
+        'log': [],
+        'outcome': None,
+        'phase': '',
+        'steps': {'completed': 0, 'total': 1},
+        'updated': now,
+        'external': None,
+        'nodes': None,
+        'schema_version': SCHEMA_VERSION,
+    }
+
+
+def for_readers(task: Task) -> Task:
+    """The task without what only its pilot and operators may know."""
+    shown = {key: value for key, value in task.items() if key not in SECRET_FIELDS}
+    if 'log' in shown:
+        shown['log'] = [{key: value for key, value in entry.items() if key != 'claim'} for entry in shown['log']]
+    return shown
+
+
+def retry_delay_seconds(failures: int, first_seconds: float) -> float:
+    """How long a reset task rests before its next try: nothing after a reset by hand, then doubling up to an hour."""
+    return min(first_seconds * 2 ** (failures - 1), _LONGEST_RETRY_DELAY_SECONDS) if failures > 0 else 0.0

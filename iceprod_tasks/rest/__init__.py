@@ -1,0 +1,1 @@
+"""How pilots, scripts and pages ask: the native REST API, at `/`."""

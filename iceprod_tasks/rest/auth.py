@@ -1,0 +1,74 @@
+"""Tokens: who sends a request, proven by a signed JWT."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import jwt
+
+from iceprod_tasks.domain.callers import ROLES, Caller
+from iceprod_tasks.domain.errors import NotAuthenticated
+
+ISSUER = 'iceprod-tasks'
+_ALGORITHM = 'HS256'
+_PREFIX = 'bearer '
+
+
+class Tokens:
+    """Makes and checks bearer tokens.
+
+    Args:
+        secret: of HS256, at least 32 bytes.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def mint(self, name: str, roles: Sequence[str], groups: Sequence[str], lifetime_seconds: float) -> str:
+        """A new token.
+
+        Args:
+            name: of the user or program.
+            roles: some of `ROLES`.
+            groups: names of groups.
+            lifetime_seconds: how long it is valid from now.
+        """
+        now = int(time.time())
+        claims = {
+            'iss': ISSUER,
+            'aud': ISSUER,
+            'sub': name,
+            'roles': list(roles),
+            'groups': list(groups),
+            'iat': now,
+            'exp': now + int(lifetime_seconds),
+            'jti': uuid.uuid4().hex,
+        }
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Who the `Authorization` header of a request speaks for.
+
+        Raises:
+            NotAuthenticated: there is none, it is not a bearer token, or the token is not valid (any more).
+        """
+        if authorization is None or not authorization.lower().startswith(_PREFIX):
+            raise NotAuthenticated
+        try:
+            claims = jwt.decode(
+                authorization[len(_PREFIX) :].strip(),
+                self._secret,
+                algorithms=[_ALGORITHM],
+                issuer=ISSUER,
+                audience=ISSUER,
+                options={'require': ['exp', 'iat', 'sub', 'iss', 'aud']},
+            )
+        except (jwt.InvalidTokenError, ValueError, UnicodeError) as error:
+            raise NotAuthenticated from error
+        return Caller(claims['sub'], frozenset(_strings(claims.get('roles'))) & frozenset(ROLES),
+                      tuple(_strings(claims.get('groups'))))  # fmt: skip
+
+
+def _strings(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,0 +1,212 @@
+"""The base of every handler: who asks, may they, what do they say, and how errors look."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError, RequestHandler
+
+from iceprod_tasks.actions import permit
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain import errors
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.rest import bodies
+from iceprod_tasks.rest.auth import Tokens
+
+log = logging.getLogger('iceprod_tasks.rest')
+
+STATUS_OF_ERROR: Mapping[type[errors.IceprodTasksError], int] = {
+    errors.InvalidRequest: 400,
+    errors.NotAuthenticated: 401,
+    errors.NotPermitted: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.ClaimOver: 410,
+    errors.TooLarge: 413,
+    errors.Unavailable: 503,
+}
+"""The HTTP status of each error; a class that is not named has its nearest base's."""
+
+RETRY_AFTER_SECONDS = 1
+_FLUSH_BYTES = 64 * 1024
+
+
+class Handler(RequestHandler):
+    """What all handlers share."""
+
+    def initialize(self, **handler_cfg: Any) -> None:
+        """Take what the route table passes on.
+
+        Args:
+            **handler_cfg: `service` and `tokens` of the application, `access` of the route.
+        """
+        self.service: Service = handler_cfg.get('service')  # type: ignore[assignment]
+        self.tokens: Tokens = handler_cfg.get('tokens')  # type: ignore[assignment]
+        self.access: Mapping[str, Any] = handler_cfg.get('access', {})
+
+    def set_default_headers(self) -> None:
+        """JSON, from an unnamed version of us, never cached."""
+        self.set_header('Content-Type', 'application/json; charset=utf-8')
+        self.set_header('Server', 'iceprod_tasks')
+        self.set_header('Cache-Control', 'no-store')
+
+    async def prepare(self) -> None:
+        """Find out who asks, and whether they may.
+
+        Raises:
+            NotAuthenticated: no valid token.
+            NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
+        """
+        cast(Any, self.application).begin(self)
+        access = self.access.get((self.request.method or '').lower())
+        if access is None:
+            raise HTTPError(405)
+        if not access.roles:
+            return
+        self.caller: Caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
+        if not self.caller.roles:
+            raise errors.NotPermitted
+        if access.dataset is not None:
+            await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+
+    def body(self, schema: str, *, optional: bool = False, free_keys: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The request's body.
+
+        Args:
+            schema: name of the schema that it must fit.
+            optional: whether no body at all is the same as an empty object.
+            free_keys: members whose keys have a language of their own.
+
+        Raises:
+            InvalidRequest: it is no JSON object, or does not fit.
+        """
+        if optional and not self.request.body:
+            return {}
+        body = bodies.parse(self.request.body)
+        bodies.check(body, schema)
+        bodies.check_keys({key: value for key, value in body.items() if key not in free_keys})
+        return body
+
+    def argument(self, name: str) -> str | None:
+        """An argument of the query: the first of its name, stripped; or of the body of a GET, as old clients send it.
+
+        Raises:
+            InvalidRequest: the body is no JSON object.
+        """
+        values = self.get_query_arguments(name)
+        if values:
+            return values[0]
+        if self.request.method == 'GET' and self.request.body:
+            value = bodies.parse(self.request.body).get(name)
+            return None if value is None else str(value)
+        return None
+
+    def integer(self, name: str) -> int | None:
+        """An argument that is an integer, None when absent.
+
+        Raises:
+            InvalidRequest: it is something else.
+        """
+        text = self.argument(name)
+        try:
+            return None if text is None else bodies.bounded(int(text))
+        except ValueError:
+            raise errors.InvalidRequest(f'Bad argument "{name}": must be integer') from None
+
+    def words(self, name: str) -> list[str]:
+        """An argument that is a list of words with `|` between them; empty when absent."""
+        return [word for word in (self.argument(name) or '').split('|') if word]
+
+    def keys(self) -> list[str]:
+        """The argument `keys`: plain names of fields.
+
+        Raises:
+            InvalidRequest: one is not a plain name.
+        """
+        keys = self.words('keys')
+        for key in keys:
+            if any(mark in key for mark in '$.\0'):
+                raise errors.InvalidRequest(f'"keys" takes plain field names, not {key[:100]!r}')
+        return list(dict.fromkeys(keys))
+
+    def answer(self, value: Any, status: int = 200) -> None:
+        """End the request with JSON."""
+        self.set_status(status)
+        self.finish(bodies.render(value))
+
+    async def stream(self, pieces: AsyncIterator[bytes]) -> None:
+        """End the request with pieces of JSON, written as the client takes them."""
+        buffer = bytearray()
+        try:
+            async for piece in pieces:
+                buffer += piece
+                if len(buffer) >= _FLUSH_BYTES:
+                    self.write(bytes(buffer))
+                    buffer.clear()
+                    await self.flush()
+            await self.finish(bytes(buffer))
+        except StreamClosedError:
+            log.info('client went away', extra={'action': 'stream'})
+
+    async def as_list(self, name: str, documents: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+        """The pieces of `{name: [document, ...]}`."""
+        separator = b'{' + bodies.render(name) + b':['
+        async for document in documents:
+            yield separator + bodies.render(document)
+            separator = b','
+        yield b']}' if separator == b',' else separator + b']}'
+
+    async def as_dict(self, documents: AsyncIterator[Mapping[str, Any]], key: str) -> AsyncIterator[bytes]:
+        """The pieces of `{id: document, ...}`, with the id that each document has under `key`."""
+        separator = b'{'
+        async for document in documents:
+            yield separator + bodies.render(document[key]) + b':' + bodies.render(document)
+            separator = b','
+        yield b'}' if separator == b',' else b'{}'
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with an error; its class decides the status."""
+        error = kwargs.get('exc_info', (None, None, None))[1]
+        status = next((STATUS_OF_ERROR[base] for base in type(error).__mro__ if base in STATUS_OF_ERROR), status_code)
+        if self._headers_written and self.request.connection is not None:
+            # Half an answer is out: only a broken connection tells the client that the rest is missing.
+            cast(Any, self.request.connection).stream.close()
+            return
+        super().send_error(status, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """The body of every error: its code, its reason, and what more the error tells."""
+        error = kwargs.get('exc_info', (None, None, None))[1]
+        body: dict[str, Any] = {'code': status_code, 'error': self._reason}
+        if isinstance(error, errors.IceprodTasksError):
+            body |= {'error': str(error), **error.details}
+        elif status_code >= 500:
+            error_id = uuid.uuid4().hex
+            log.error('request failed: %s', error_id, exc_info=error, extra={'action': 'error'})
+            body['error'] = f'Internal error {error_id}'
+        if status_code == 503:
+            self.set_header('Retry-After', str(RETRY_AFTER_SECONDS))
+        if status_code == 401:
+            self.set_header('WWW-Authenticate', 'Bearer')
+        self.finish(bodies.render(body))
+
+    def on_finish(self) -> None:
+        """Tell the application that the request is answered."""
+        cast(Any, self.application).end(self)
+
+    def log_exception(self, *exc_info: Any) -> None:
+        """Nothing here: errors of ours are answers, and unexpected ones are logged with the id that was answered."""
+
+
+class NotFoundHandler(Handler):
+    """Every path that is no route."""
+
+    async def prepare(self) -> None:
+        """Answer 404.
+
+        Raises:
+            NotFound: always.
+        """
+        raise errors.NotFound

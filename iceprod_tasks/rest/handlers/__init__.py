@@ -1,0 +1,1 @@
+"""Request handlers, one module a subject; each ends with its table of routes."""

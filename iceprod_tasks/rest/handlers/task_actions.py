@@ -1,0 +1,238 @@
+"""What is done to tasks: queue, claim, report, and changes of many at once. Source: seed 004."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+from iceprod_tasks.actions import claim, report
+from iceprod_tasks.actions.move import move_tasks
+from iceprod_tasks.actions.queue import queue
+from iceprod_tasks.actions.report import Report
+from iceprod_tasks.actions.require import require
+from iceprod_tasks.domain.errors import InvalidRequest
+from iceprod_tasks.domain.statuses import STATUSES
+from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.query_params import conditions
+from iceprod_tasks.rest.routing import DATASET, NAME, OPERATORS, PEOPLE_WRITE, PILOTS, STATUS, TASK, Route
+from iceprod_tasks.storage.claims import Wanted
+
+
+class TasksActionsQueueHandler(Handler):
+    """Waiting to queued."""
+
+    async def post(self) -> None:
+        """Queue waiting tasks, those of the highest priority first.
+
+        A task that depends on a known task which is not complete is passed over.
+
+        Body args (json):
+            num_tasks (int): (optional) how many at the most, 100 unless told
+
+        Returns:
+            dict: {'queued': how many were}
+        """
+        number = self.body('queue').get('num_tasks', 100)
+        self.answer({'queued': await queue(self.service, self.caller, number)})
+
+
+class TasksActionsProcessingHandler(Handler):
+    """Queued to processing: the claim of a pilot."""
+
+    async def post(self) -> None:
+        """Take the queued task of the highest priority that fits, and return it.
+
+        Body args (json):
+            requirements (dict): (optional) what the pilot offers
+            query_params (dict): (optional) further conditions on the task
+            claim_id (str): (optional) 32 hex digits made by the pilot, the same at each retry
+            lease_seconds (float): (optional) how long the claim shall hold without a sign of life
+            pilot (str): (optional) the pilot's name
+            site (str): (optional) where it runs, unless `requirements` says it
+
+        Returns:
+            dict: the task; 404 with `left`, the unfinished tasks that fit, when none is queued
+        """
+        body = self.body('claim', optional=True, free_keys=('query_params',))
+        offer = body.get('requirements', {})
+        asked = claim.ClaimRequest(
+            Wanted(offer, conditions(body.get('query_params', {}))),
+            claim_id=body.get('claim_id', ''),
+            lease_seconds=body.get('lease_seconds'),
+            pilot=body.get('pilot', ''),
+            site=claim.site_of(offer, body.get('site', '')),
+        )
+        self.answer(await claim.claim(self.service, self.caller, asked))
+
+
+class TasksActionsErrorHandler(Handler):
+    """A try went wrong (any status but complete, to reset)."""
+
+    final_status = 'reset'
+    _end: ClassVar[dict[str, Callable[..., Awaitable[None]]]] = {'reset': report.reset, 'failed': report.fail}
+
+    async def post(self, task_id: str) -> None:
+        """End a try of a task without success; its status becomes `final_status`.
+
+        Args:
+            task_id (str): the task id
+
+        Body args (json):
+            time_used (float): (optional) seconds the try took
+            resources (dict): (optional) what it used: cpu, gpu, memory, disk (GB), time (hours)
+            site (str): (optional) where it ran
+            reason (str): (optional) why it failed
+            claim_id, epoch: (optional) of the claim it ends
+            exit_code (int), stdout, stderr (str): (optional) of the command, the ends of its output
+
+        Returns:
+            dict: empty
+        """
+        given = _report(self.body('report', optional=True))
+        await self._end[self.final_status](self.service, self.caller, task_id, given)
+        self.answer({})
+
+
+class TasksActionsFailedHandler(TasksActionsErrorHandler):
+    """A task cannot succeed (any status but complete, to failed)."""
+
+    final_status = 'failed'
+
+
+class TasksActionsCompleteHandler(Handler):
+    """Processing to complete."""
+
+    async def post(self, task_id: str) -> None:
+        """End a task with success.
+
+        Args:
+            task_id (str): the task id
+
+        Body args (json):
+            time_used (float): (optional) seconds the task took
+            site (str): (optional) where it ran
+            claim_id, epoch: (optional) of the claim it ends
+            exit_code (int), stdout, stderr, reason (str), resources (dict): (optional) kept with the task's messages
+
+        Returns:
+            dict: empty
+        """
+        await report.complete(self.service, self.caller, task_id, _report(self.body('report', optional=True)))
+        self.answer({})
+
+
+class TasksActionsHandBackHandler(Handler):
+    """Processing to queued: a pilot that has to leave gives its task back."""
+
+    async def post(self, task_id: str) -> None:
+        """Give a task back unfinished; it counts as an eviction, not as a failure.
+
+        Args:
+            task_id (str): the task id
+
+        Body args (json):
+            claim_id (str): of the claim
+            epoch (int): (optional) of the claim
+            reason, site (str): (optional) why, and where
+
+        Returns:
+            dict: empty
+        """
+        await report.hand_back(self.service, self.caller, task_id, _report(self.body('hand_back')))
+        self.answer({})
+
+
+class TaskBulkStatusHandler(Handler):
+    """The status of many tasks."""
+
+    async def post(self, status: str) -> None:
+        """Set the status of many tasks at once.
+
+        Body: {'tasks': [task_id, ...]}, at most 100 000
+
+        Args:
+            status (str): the new status
+
+        Returns:
+            dict: empty
+        """
+        task_ids = _ids(self.body('bulk_status'), status)
+        await move_tasks(self.service, self.caller, task_ids, status)
+        self.answer({})
+
+
+class DatasetTaskBulkStatusHandler(Handler):
+    """The status of many tasks of a dataset."""
+
+    async def post(self, dataset_id: str, status: str) -> None:
+        """Set the status of many tasks at once; those of other datasets are passed over.
+
+        Body: {'tasks': [task_id, ...]}, at most 100 000
+
+        Args:
+            dataset_id (str): the dataset id
+            status (str): the new status
+
+        Returns:
+            dict: empty
+        """
+        task_ids = _ids(self.body('bulk_status'), status)
+        await move_tasks(self.service, self.caller, task_ids, status, dataset_id=dataset_id)
+        self.answer({})
+
+
+class DatasetTaskBulkRequirementsHandler(Handler):
+    """The requirements of many tasks of a dataset."""
+
+    async def patch(self, dataset_id: str, name: str) -> None:
+        """Set requirements of all tasks with a name, raised or lowered; those not named in the body stay.
+
+        Body: {resource: requirement}
+
+        Args:
+            dataset_id (str): the dataset id
+            name (str): the task name
+
+        Returns:
+            dict: empty
+        """
+        await require(self.service, dataset_id, name, self.body('bulk_requirements'))
+        self.answer({})
+
+
+def _report(body: dict[str, Any]) -> Report:
+    return Report(
+        claim_id=body.get('claim_id', ''),
+        epoch=body.get('epoch'),
+        time_used_seconds=body.get('time_used'),
+        resources=body.get('resources', {}),
+        site=body.get('site', ''),
+        reason=body.get('reason', ''),
+        exit_code=body.get('exit_code'),
+        stdout=body.get('stdout', ''),
+        stderr=body.get('stderr', ''),
+    )
+
+
+def _ids(body: dict[str, Any], status: str) -> list[str]:
+    if status not in STATUSES:
+        raise InvalidRequest('Bad status')
+    return list(dict.fromkeys(body['tasks']))
+
+
+ROUTES = (
+    Route(r'/task_actions/queue', TasksActionsQueueHandler, {'post': OPERATORS}),
+    # The user of the seed calls the actions queue, processing, error and complete.
+    Route(r'/task_actions/(?:process|processing)', TasksActionsProcessingHandler, {'post': PILOTS}),
+    Route(rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': OPERATORS}),
+    Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': PILOTS}),
+    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': PILOTS}),
+    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': PILOTS}),
+    Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': PILOTS}),
+    Route(
+        rf'/datasets/{DATASET}/task_actions/bulk_status/{STATUS}', DatasetTaskBulkStatusHandler, {'post': PEOPLE_WRITE}
+    ),
+    Route(
+        rf'/datasets/{DATASET}/task_actions/bulk_requirements/{NAME}',
+        DatasetTaskBulkRequirementsHandler,
+        {'patch': PEOPLE_WRITE},
+    ),
+)

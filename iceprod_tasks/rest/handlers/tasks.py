@@ -1,0 +1,280 @@
+"""Tasks: lists, single tasks, their status, and what their reports said. Source: seed 004.
+
+The other handler classes of the seed live in `task_actions`, `counts` and `files`; they are importable from here, and
+`setup` gathers the routes of all.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tornado.httputil import url_concat
+
+from iceprod_tasks.actions.create import create_task
+from iceprod_tasks.actions.describe import Listing, list_tasks, read_messages, read_task
+from iceprod_tasks.actions.move import move_task, patch_task
+from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.handlers import counts, files, task_actions
+from iceprod_tasks.rest.handlers.counts import (
+    DatasetTaskCountsNameStatusHandler,
+    DatasetTaskCountsStatusHandler,
+    DatasetTaskStatsHandler,
+    DatasetTaskSummaryStatusHandler,
+    TaskCountsStatusHandler,
+)
+from iceprod_tasks.rest.handlers.files import DatasetMultiFilesHandler, DatasetTaskFilesHandler
+from iceprod_tasks.rest.handlers.task_actions import (
+    DatasetTaskBulkRequirementsHandler,
+    DatasetTaskBulkStatusHandler,
+    TaskBulkStatusHandler,
+    TasksActionsCompleteHandler,
+    TasksActionsErrorHandler,
+    TasksActionsFailedHandler,
+    TasksActionsHandBackHandler,
+    TasksActionsProcessingHandler,
+    TasksActionsQueueHandler,
+)
+from iceprod_tasks.rest.routing import DATASET, EVERYONE, OPERATORS, PEOPLE_WRITE, PILOTS, READERS, TASK, Route, specs
+from iceprod_tasks.storage.indexes import INDEXES
+from iceprod_tasks.storage.listing import Selection
+
+DATABASE = 'iceprod_tasks'
+"""The database that the collections are in unless `MONGODB_DATABASE` names another."""
+
+
+def setup(handler_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What the application needs to serve tasks.
+
+    Args:
+        handler_cfg (dict): arguments that every handler is made with.
+
+    Returns:
+        dict: `routes` (path, class, arguments), `database` (its default name), `indexes` (collection to name to
+        definition).
+    """
+    routes = specs((*ROUTES, *task_actions.ROUTES, *counts.ROUTES, *files.ROUTES), handler_cfg)
+    indexes = {name: dict(INDEXES[name]) for name in ('tasks', 'files', 'messages')}
+    return {'routes': routes, 'database': DATABASE, 'indexes': indexes}
+
+
+class _Listings(Handler):
+    """What lists of tasks share."""
+
+    def listing(self, dataset_id: str | None = None) -> Listing:
+        """What the query asks for; some arguments are known to lists of a dataset only."""
+        status = self.argument('status')
+        selection = Selection(
+            dataset_id=dataset_id,
+            statuses=None if status is None else status.split('|'),
+            job_id=self.argument('job_id') if dataset_id else None,
+            job_index=self.integer('job_index') if dataset_id else None,
+            name=self.argument('name') if dataset_id else None,
+        )
+        keys = self.keys()
+        if keys and dataset_id and 'task_id' not in keys:
+            keys.append('task_id')
+        return Listing(selection, keys, self._sort(), _limit(self.argument('limit')), self.argument('after') or '')
+
+    def _sort(self) -> list[tuple[str, int]]:
+        pairs = [word.partition('=') for word in self.words('sort')]
+        return list({field: -1 if direction.strip() == '-1' else 1 for field, _, direction in pairs}.items())
+
+    def link(self, following: str) -> None:
+        """Lead to the next page, if there is one."""
+        if following:
+            kept = [(name, self.argument(name) or '') for name in self.request.query_arguments if name != 'after']
+            self.set_header('Link', f'<{url_concat(self.request.path, [*kept, ("after", following)])}>; rel="next"')
+
+
+class MultiTasksHandler(_Listings):
+    """All tasks of the service."""
+
+    async def get(self) -> None:
+        """List tasks.
+
+        With a `limit` of at most 10 000 the answer is a page, and a `Link: rel=next` header leads to the next one;
+        without, all tasks are streamed.
+
+        Params (optional):
+            status: statuses with | between them
+            keys: fields to show, with | between them; all but the log when absent
+            sort: fields with | between them, each `field`, `field=1` or `field=-1`
+            limit: how many
+            after: cursor, from the link of the page before
+
+        Returns:
+            dict: {'tasks': [task]}
+        """
+        page = await list_tasks(self.service, self.caller, self.listing())
+        self.link(page.following)
+        await self.stream(self.as_list('tasks', page.tasks))
+
+    async def post(self) -> None:
+        """Create a task.
+
+        Body: the task's data; dataset_id, job_id, name (str), task_index, job_index (int), depends (list) and
+        requirements (dict) are needed, status, priority and keys of the client's own may be there.
+
+        Returns:
+            dict: {'result': task_id}, with status 201
+        """
+        task_id = await create_task(self.service, self.body('task'))
+        self.set_header('Location', f'/tasks/{task_id}')
+        self.answer({'result': task_id}, 201)
+
+
+class TasksHandler(Handler):
+    """A single task."""
+
+    async def get(self, task_id: str) -> None:
+        """Read a task.
+
+        Args:
+            task_id (str): the task id
+
+        Returns:
+            dict: the task
+        """
+        self.answer(await read_task(self.service, self.caller, task_id))
+
+    async def patch(self, task_id: str) -> None:
+        """Merge data into a task.
+
+        Body: fields to set. A status is set as PUT does; what identifies the task, its claim, and what only the
+        service sets cannot be changed.
+
+        Args:
+            task_id (str): the task id
+
+        Returns:
+            dict: the task after it
+        """
+        self.answer(await patch_task(self.service, self.caller, task_id, self.body('task_patch')))
+
+
+class TasksStatusHandler(Handler):
+    """The status of a task."""
+
+    async def put(self, task_id: str) -> None:
+        """Set the status.
+
+        Body: {'status': new status}
+
+        Args:
+            task_id (str): the task id
+
+        Returns:
+            dict: empty
+        """
+        await move_task(self.service, self.caller, task_id, self.body('status')['status'])
+        self.answer({})
+
+
+class TasksMessagesHandler(Handler):
+    """What the reports on a task said."""
+
+    async def get(self, task_id: str) -> None:
+        """Read the messages, oldest first.
+
+        Args:
+            task_id (str): the task id
+
+        Returns:
+            dict: {'messages': [message]}, each with mtype, action, when, reason, exit_code, site, stdout, stderr
+        """
+        self.answer({'messages': await read_messages(self.service, self.caller, task_id)})
+
+
+class DatasetMultiTasksHandler(_Listings):
+    """The tasks of a dataset."""
+
+    async def get(self, dataset_id: str) -> None:
+        """List the dataset's tasks.
+
+        Params (optional):
+            status: statuses with | between them
+            job_id: of this job
+            job_index: of the job with this index
+            name: with this name
+            keys: fields to show beside task_id, with | between them
+            sort, limit, after: as for all tasks
+
+        Args:
+            dataset_id (str): the dataset id
+
+        Returns:
+            dict: {task_id: task}
+        """
+        page = await list_tasks(self.service, self.caller, self.listing(dataset_id))
+        self.link(page.following)
+        await self.stream(self.as_dict(page.tasks, 'task_id'))
+
+
+class DatasetTasksHandler(Handler):
+    """A single task of a dataset."""
+
+    async def get(self, dataset_id: str, task_id: str) -> None:
+        """Read a task.
+
+        Params (optional):
+            keys: fields to show beside task_id, with | between them
+
+        Args:
+            dataset_id (str): the dataset id
+            task_id (str): the task id
+
+        Returns:
+            dict: the task
+        """
+        keys = self.keys()
+        if keys and 'task_id' not in keys:
+            keys.append('task_id')
+        self.answer(await read_task(self.service, self.caller, task_id, dataset_id=dataset_id, keys=keys))
+
+
+class DatasetTasksStatusHandler(Handler):
+    """The status of a task of a dataset."""
+
+    async def put(self, dataset_id: str, task_id: str) -> None:
+        """Set the status.
+
+        Body: {'status': new status}
+
+        Args:
+            dataset_id (str): the dataset id
+            task_id (str): the task id
+
+        Returns:
+            dict: empty
+        """
+        status = self.body('status')['status']
+        await move_task(self.service, self.caller, task_id, status, dataset_id=dataset_id)
+        self.answer({})
+
+
+def _limit(text: str | None) -> int:
+    """How many tasks; as the clients know it, 0 and what is no number mean all, and a sign does not matter."""
+    try:
+        return min(abs(int(text or 0)), 2**31 - 2)
+    except ValueError:
+        return 0
+
+
+ROUTES = (
+    Route(r'/tasks', MultiTasksHandler, {'get': OPERATORS, 'post': OPERATORS}),
+    Route(rf'/tasks/{TASK}', TasksHandler, {'get': PILOTS, 'patch': OPERATORS}),
+    Route(rf'/tasks/{TASK}/status', TasksStatusHandler, {'put': OPERATORS}),
+    Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': EVERYONE}),
+    Route(rf'/datasets/{DATASET}/tasks', DatasetMultiTasksHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/tasks/{TASK}', DatasetTasksHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/tasks/{TASK}/status', DatasetTasksStatusHandler, {'put': PEOPLE_WRITE}),
+)
+
+__all__ = [
+    'DatasetMultiFilesHandler', 'DatasetMultiTasksHandler', 'DatasetTaskBulkRequirementsHandler',
+    'DatasetTaskBulkStatusHandler', 'DatasetTaskCountsNameStatusHandler', 'DatasetTaskCountsStatusHandler',
+    'DatasetTaskFilesHandler', 'DatasetTaskStatsHandler', 'DatasetTaskSummaryStatusHandler', 'DatasetTasksHandler',
+    'DatasetTasksStatusHandler', 'MultiTasksHandler', 'TaskBulkStatusHandler', 'TaskCountsStatusHandler',
+    'TasksActionsCompleteHandler', 'TasksActionsErrorHandler', 'TasksActionsFailedHandler',
+    'TasksActionsHandBackHandler', 'TasksActionsProcessingHandler', 'TasksActionsQueueHandler', 'TasksHandler',
+    'TasksMessagesHandler', 'TasksStatusHandler', 'setup',
+]  # fmt: skip

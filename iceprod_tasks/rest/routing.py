@@ -1,0 +1,73 @@
+"""Routes as data: a path, the class that handles it, and who may use each of its methods."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from iceprod_tasks.rest.handler import Handler
+
+DATASET = r'(?P<dataset_id>\w+)'
+TASK = r'(?P<task_id>\w+)'
+JOB = r'(?P<job_id>\w+)'
+STATUS = r'(?P<status>\w+)'
+NAME = r'(?P<name>[^/?#]+)'
+
+RouteSpec = tuple[str, type[Handler], dict[str, Any]]
+
+METHODS = ('get', 'post', 'put', 'patch', 'delete')
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a method of a route.
+
+    Args:
+        roles: one of them is needed; none means that anybody may, without a token.
+        dataset: what the dataset in the path must grant to a user, beside the role.
+    """
+
+    roles: tuple[str, ...] = ()
+    dataset: Literal['read', 'write'] | None = None
+
+
+ANYBODY = Access()
+OPERATORS = Access(('admin', 'system'))
+PILOTS = Access(('admin', 'system', 'pilot'))
+SUBMITTERS = Access(('admin', 'user'))
+EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
+READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
+PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
+PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A row of a route table.
+
+    Args:
+        path: a regular expression for the whole path.
+        handler: the class that answers.
+        access: method to who may use it; methods that are not named are answered 405.
+    """
+
+    path: str
+    handler: type[Handler]
+    access: Mapping[str, Access]
+
+    def spec(self, handler_cfg: Mapping[str, Any]) -> RouteSpec:
+        """The row in Tornado's form, with the arguments that its handler is made with."""
+        return self.path, self.handler, {**handler_cfg, 'access': self.access}
+
+
+def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[RouteSpec]:
+    """A whole table in Tornado's form.
+
+    Raises:
+        ValueError: a method that a handler implements has no access rule, or the other way round.
+    """
+    table = list(routes)
+    for route in table:
+        implemented = {name for name in METHODS if getattr(route.handler, name) is not getattr(Handler, name)}
+        if implemented != set(route.access):
+            raise ValueError(f'{route.path}: {sorted(implemented ^ set(route.access))} has no access rule or no method')
+    return [route.spec(handler_cfg) for route in table]

@@ -1,0 +1,91 @@
+"""The timer that runs the chores, in as many processes as there are."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from iceprod_tasks.actions.materialize import materialize
+from iceprod_tasks.actions.require import sign
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.errors import Unavailable
+from iceprod_tasks.scheduler import chores
+
+log = logging.getLogger('iceprod_tasks.scheduler')
+
+_SHORTEST_PAUSE_SECONDS = 0.05
+_JOBS_AT_ONCE = 500
+
+
+class Scheduler:
+    """Runs the chores again and again, at once when an action tells of something.
+
+    Args:
+        service: what the chores work with.
+        interval_seconds: the pause when nothing happens.
+    """
+
+    def __init__(self, service: Service, *, interval_seconds: float = 1.0) -> None:
+        self._service = service
+        self._interval_seconds = interval_seconds
+        # Where the sweeps over idle tasks and open jobs go on; lost at a restart, which does no harm.
+        self._idle_after: object = None
+        self._jobs_after: object = None
+
+    async def run(self) -> None:
+        """Run until cancelled. A chore that fails is tried again at the next turn."""
+        while True:
+            await self._service.news.wait(self._interval_seconds)
+            await self.turn()
+            await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
+
+    async def turn(self) -> int:
+        """Run each chore once; how much they changed."""
+        ended = self._service.news.take()
+        service = self._service
+        changed = await self._safely('release', lambda: chores.release_dependents(service, ended))
+        changed += await self._safely('materialize', self._materialize)
+        changed += await self._safely('retry', self._retry)
+        changed += await self._safely('sign', lambda: sign(service))
+        changed += await self._safely('sweep', self._release_next)
+        changed += await self._safely('queue', lambda: chores.queue_waiting(service))
+        job_ids = sorted({each.job_id for each in ended})
+        changed += await self._safely('jobs', lambda: self._end_named(job_ids))
+        changed += await self._safely('jobs', self._end_next)
+        changed += await self._safely('datasets', lambda: chores.end_datasets(service))
+        return changed
+
+    async def _safely(self, action: str, chore: Callable[[], Awaitable[int]]) -> int:
+        try:
+            changed = await chore()
+        except Unavailable as error:
+            log.warning('%s: %s', action, error, extra={'action': action})
+            return 0
+        except Exception:
+            log.exception('%s failed', action, extra={'action': action})
+            return 0
+        if changed:
+            log.info('%s: %d', action, changed, extra={'action': action})
+            # What one chore changed may be work for another.
+            self._service.news.stirred()
+        return changed
+
+    async def _materialize(self) -> int:
+        return sum([await materialize(self._service, each) for each in await chores.active_datasets(self._service)])
+
+    async def _retry(self) -> int:
+        return await chores.retry(self._service, await chores.active_datasets(self._service))
+
+    async def _release_next(self) -> int:
+        active = await chores.active_datasets(self._service)
+        idle = await self._service.store.sweeps.idle(active, self._idle_after, chores.AT_ONCE)
+        self._idle_after = idle[-1]['_id'] if len(idle) == chores.AT_ONCE else None
+        return await chores.release(self._service, idle)
+
+    async def _end_named(self, job_ids: list[str]) -> int:
+        return await chores.end_jobs(self._service, await self._service.store.sweeps.jobs_named(job_ids))
+
+    async def _end_next(self) -> int:
+        active = await chores.active_datasets(self._service)
+        jobs = await self._service.store.sweeps.jobs_processing(active, self._jobs_after, _JOBS_AT_ONCE)
+        self._jobs_after = jobs[-1]['_id'] if len(jobs) == _JOBS_AT_ONCE else None
+        return await chores.end_jobs(self._service, jobs)

@@ -1,0 +1,144 @@
+"""What can be set from outside; the only reader of the service's environment.
+
+Flags of the command line override the environment, the environment overrides the defaults written here.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.domain.requirements import DEFAULT_CEILING
+
+MINIMUM_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one service process.
+
+    Args:
+        mongodb_url: connection string; empty means the embedded mongod.
+        mongodb_database: name of the one database.
+        host: address to listen on.
+        port: TCP port to listen on; 0 takes a free one.
+        token_secret: HS256 secret, at least 32 bytes; empty means the one kept in `data_dir`.
+        log_level: a name of the logging module.
+        data_dir: where the embedded mongod's data and the generated secret live.
+        scheduler: whether this process runs the chores.
+        allow_weak_durability: serve although the database is no replica set or writes are not majority writes.
+        lease_seconds: the lease of a claim that does not ask for one.
+        lease_bounds_seconds: the shortest and longest lease a pilot may ask for.
+        requirements_ceiling: no requirement grows past these (cpu: cores; memory, disk: GB; time: hours).
+        queue_depth: queued tasks kept per requirements signature by the scheduler.
+        max_failures: a task that failed more often is given up.
+        retry_delay_seconds: the delay before the second try of a reset task; it doubles with each failure.
+        body_limit_bytes: the largest request body.
+    """
+
+    mongodb_url: str = ''
+    mongodb_database: str = 'iceprod_tasks'
+    host: str = '127.0.0.1'
+    port: int = 8080
+    token_secret: str = field(default='', repr=False)
+    log_level: str = 'INFO'
+    data_dir: Path = field(default_factory=lambda: default_data_dir(os.environ))
+    scheduler: bool = True
+    allow_weak_durability: bool = False
+    lease_seconds: float = 300.0
+    lease_bounds_seconds: tuple[float, float] = (1.0, 86400.0)
+    requirements_ceiling: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_CEILING))
+    queue_depth: int = 1000
+    max_failures: int = 10
+    retry_delay_seconds: float = 10.0
+    body_limit_bytes: int = 8 * 1024 * 1024
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from environment variables.
+
+        Args:
+            environment: the variables; the process's own when absent.
+
+        Raises:
+            CannotStart: a variable has a value that cannot be used.
+        """
+        env = os.environ if environment is None else environment
+        settings = cls(data_dir=default_data_dir(env))
+        return settings.override(
+            mongodb_url=env.get('MONGODB_URL') or None,
+            mongodb_database=env.get('MONGODB_DATABASE') or None,
+            host=env.get('HOST') or None,
+            port=_port(env['PORT']) if env.get('PORT') else None,
+            token_secret=env.get('TOKEN_SECRET') or None,
+            log_level=env.get('LOG_LEVEL') or None,
+        )
+
+    def override(self, **given: Any) -> Self:
+        """The same settings with those given (not None) in place.
+
+        Raises:
+            CannotStart: a value cannot be used.
+        """
+        changed = replace(self, **{name: value for name, value in given.items() if value is not None})
+        changed._check()
+        return changed
+
+    def _check(self) -> None:
+        if self.token_secret and len(self.token_secret.encode()) < MINIMUM_SECRET_BYTES:
+            raise CannotStart(f'TOKEN_SECRET is shorter than {MINIMUM_SECRET_BYTES} bytes')
+        if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:
+            raise CannotStart(f'LOG_LEVEL is not a level: {self.log_level}')
+        shortest, longest = self.lease_bounds_seconds
+        if not shortest <= self.lease_seconds <= longest:
+            raise CannotStart(f'the lease must be between {shortest:g} and {longest:g} seconds')
+
+    def secret(self) -> str:
+        """The secret that signs tokens: the one set, else the one kept beside the data (made once, mode 0600).
+
+        Raises:
+            CannotStart: the file cannot be read or written.
+        """
+        if self.token_secret:
+            return self.token_secret
+        path = self.data_dir / 'token_secret'
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _create_once(path, secrets.token_hex(MINIMUM_SECRET_BYTES))
+            kept = path.read_text(encoding='ascii').strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CannotStart(f'cannot keep the token secret in {path}: {error}') from error
+        if len(kept) < MINIMUM_SECRET_BYTES:
+            raise CannotStart(f'the token secret in {path} is too short; remove the file to have a new one made')
+        return kept
+
+
+def default_data_dir(environment: Mapping[str, str]) -> Path:
+    """The XDG data folder of the service."""
+    root = environment.get('XDG_DATA_HOME')
+    return (Path(root) if root else Path.home() / '.local' / 'share') / 'iceprod-tasks'
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise CannotStart(f'PORT is not a port number: {text}')
+    return int(text)
+
+
+def _create_once(path: Path, text: str) -> None:
+    """Write a file with mode 0600 unless it is there; of two processes at once, one wins and both read its text."""
+    if path.exists():
+        return
+    scratch = path.with_name(f'.{path.name}.{os.getpid()}')
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, 'w', encoding='ascii') as file:
+        file.write(text)
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        pass
+    finally:
+        scratch.unlink()

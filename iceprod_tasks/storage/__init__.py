@@ -1,0 +1,1 @@
+"""Where tasks are kept: the only folder that knows MongoDB and its driver."""

@@ -1,0 +1,185 @@
+"""Claims: one queued task to one pilot, and the reports that end it. The protocol is in docs/claims.md.
+
+The matcher first finds out which requirements stand in the queue at all (a skip scan: one key a signature), decides
+in memory which of them fit, and then takes the best task among those by index. The exact filter goes along, so the
+signatures only prune.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from iceprod_tasks.domain.conditions import Condition
+from iceprod_tasks.domain.requirements import fits
+from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
+from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.storage.matching import fitting, meeting
+from iceprod_tasks.storage.tasks import UNFINISHED, UNSIGNED
+from iceprod_tasks.storage.transitions import Claim, Note, guard, update
+
+SIGNATURES_A_QUERY = 200
+"""With one more, MongoDB gives up the merge sort and sorts everything that matches."""
+
+LEFT_AT_MOST = 1000
+"""Where counting what is left for a pilot stops."""
+
+_HIDDEN = {'_id': False}
+_BEST_FIRST = [('priority', -1), ('_id', 1)]
+_FRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a claim asks for.
+
+    Args:
+        offer: what the pilot has, by requirement.
+        conditions: the caller's own.
+    """
+
+    offer: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Sequence[Condition] = ()
+
+
+class Claims:
+    """The claims on tasks.
+
+    Args:
+        collection: the collection `tasks`.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self._tasks = collection
+        self._queued: dict[str, Document] = {}
+        self._queued_read = -_FRESH_SECONDS
+
+    async def open(self, wanted: Wanted, claim: Claim, note: Note) -> Document | None:
+        """Give the best queued task that fits to a claim.
+
+        Args:
+            wanted: what the pilot can take.
+            claim: the claim to open.
+            note: for the log.
+
+        Returns:
+            The task as claimed; None when nothing that fits is queued.
+
+        Raises:
+            Duplicate: this claim id has been used before.
+        """
+        while True:
+            signatures = await self._signatures(wanted.offer)
+            task = await self._take(wanted, signatures, claim, note) if signatures else None
+            if task is not None:
+                return task
+            signatures = await self._signatures(wanted.offer, fresh=True)
+            # Another request may have taken the one we saw: only an empty look means that there is nothing.
+            if not signatures or await self._best(self._where(wanted, signatures, claim.claim_id), signatures) is None:
+                return None
+
+    async def replay(self, claim_id: str) -> Document | None:
+        """The task a claim id was given, read by a majority write.
+
+        A plain read could show a claim that a failover takes back.
+        """
+        where = {'claims': claim_id, 'epoch': {'$gt': 0}}
+        task: Document | None = await self._tasks.find_one_and_update(
+            where, {'$inc': {'replays': 1}}, projection=_HIDDEN
+        )
+        return task
+
+    async def close(self, transition: Transition, note: Note, where: Filter) -> Document | None:
+        """End a task's claim by a report.
+
+        Args:
+            transition: complete, reset, fail or hand back.
+            note: what the report brings.
+            where: `held_by` or `unheld`.
+
+        Returns:
+            The task after it; None when the filter or the status table does not let it.
+        """
+        task: Document | None = await self._tasks.find_one_and_update(
+            {'$and': [where, guard(transition)]}, update(transition, note), projection=_HIDDEN
+        )
+        return task
+
+    async def reported(self, task_id: str, claim_id: str, transition: Transition) -> Document | None:
+        """The task, if this very claim ended with this very transition before; read by a majority write."""
+        entry = {'claim': claim_id, 'transition': transition.name}
+        task: Document | None = await self._tasks.find_one_and_update(
+            {'task_id': task_id, 'log': {'$elemMatch': entry}}, {'$inc': {'replays': 1}}, projection=_HIDDEN
+        )
+        return task
+
+    async def left(self, offer: Mapping[str, Any]) -> int:
+        """How many unfinished tasks fit an offer, counted up to `LEFT_AT_MOST`."""
+        count = 0
+        for where in UNFINISHED:
+            kinds = await self._kinds(where)
+            signatures = [name for name, needs in kinds.items() if name == UNSIGNED or fits(needs, offer)]
+            if signatures and count < LEFT_AT_MOST:
+                among = {**where, 'signature': {'$in': signatures}}
+                count += await self._tasks.count(among, limit=LEFT_AT_MOST - count)
+        return count
+
+    async def _take(self, wanted: Wanted, signatures: Sequence[str], claim: Claim, note: Note) -> Document | None:
+        where = self._where(wanted, signatures, claim.claim_id)
+        if len(signatures) > SIGNATURES_A_QUERY:
+            best = await self._best(where, signatures)
+            if best is None:
+                return None
+            where = {'$and': [where, {'_id': best['_id']}]}
+        task: Document | None = await self._tasks.find_one_and_update(
+            where, update(TRANSITIONS['claim'], note, claim), sort=_BEST_FIRST, projection=_HIDDEN
+        )
+        return task
+
+    async def _best(self, where: Document, signatures: Sequence[str]) -> Document | None:
+        """The best of all, asked for in groups that MongoDB can merge."""
+        found = []
+        for start in range(0, len(signatures), SIGNATURES_A_QUERY):
+            group = {'signature': {'$in': list(signatures[start : start + SIGNATURES_A_QUERY])}}
+            best = await self._tasks.find_one({**where, **group}, {'priority': True}, sort=_BEST_FIRST)
+            if best is not None:
+                found.append(best)
+        return min(found, key=lambda task: (-task['priority'], task['_id']), default=None)
+
+    @staticmethod
+    def _where(wanted: Wanted, signatures: Sequence[str], claim_id: str) -> Document:
+        exact = [*fitting(wanted.offer), *meeting(wanted.conditions)]
+        return {
+            **guard(TRANSITIONS['claim']),
+            'signature': {'$in': list(signatures)},
+            # The unique index does not compare a document with itself.
+            'claims': {'$ne': claim_id},
+            **({'$and': exact} if exact else {}),
+        }
+
+    async def _signatures(self, offer: Mapping[str, Any], *, fresh: bool = False) -> list[str]:
+        """Signatures in the queue that fit; those without requirements known to be theirs are never left out."""
+        if fresh or time.monotonic() - self._queued_read > _FRESH_SECONDS:
+            self._queued = await self._kinds(guard(TRANSITIONS['claim']))
+            self._queued_read = time.monotonic()
+        return [name for name, needs in self._queued.items() if name == UNSIGNED or fits(needs, offer)]
+
+    async def _kinds(self, where: Filter) -> dict[str, Document]:
+        pipeline: list[Document] = [
+            {'$match': where},
+            {'$sort': {'signature': 1}},
+            {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}},
+        ]
+        return {each['_id']: each['requirements'] async for each in self._tasks.aggregate(pipeline)}
+
+
+def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:
+    """The filter of a task in the hands of this claim."""
+    where: Document = {'task_id': task_id, 'status': 'processing', 'claim_id': claim_id}
+    return where if epoch is None else {**where, 'epoch': epoch}
+
+
+def unheld(task_id: str) -> Document:
+    """The filter of a task on which no claim with a pilot's own id is open (those have a lease)."""
+    return {'task_id': task_id, '$or': [{'status': {'$ne': 'processing'}}, {'lease_until': None}]}
+

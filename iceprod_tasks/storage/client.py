@@ -1,0 +1,267 @@
+"""The connection to MongoDB: the one module that knows which driver is in use.
+
+`Collection` has the dozen verbs that storage uses, with the driver's errors translated in one place and the few calls
+that differ between Motor and PyMongo's own async client (`aggregate`, cursors) hidden behind one method each.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pymongo
+from bson.codec_options import CodecOptions
+from bson.errors import BSONError
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import ReturnDocument
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
+
+from iceprod_tasks.domain.errors import CannotStart, InvalidRequest, TooLarge, Unavailable
+
+Document = dict[str, Any]
+Filter = Mapping[str, Any]
+Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Sort = Sequence[tuple[str, int]]
+Client = Any
+"""The driver's client; nothing outside this module looks inside."""
+
+ASCENDING = pymongo.ASCENDING
+DESCENDING = pymongo.DESCENDING
+
+_DUPLICATE_KEY = 11000
+# A primary that is going or gone, by its own words: the write may be there or not.
+_UNDECIDED_CODES = frozenset({6, 7, 89, 91, 189, 9001, 10107, 11600, 11602, 13435, 13436, 262, 50, 64})
+_LONG_SECONDS = 120.0
+
+
+class Duplicate(Exception):
+    """A unique index has this value already."""
+
+
+def connect(url: str) -> Client:
+    """A client whose every promise is a majority write, and which never waits without end.
+
+    Args:
+        url: connection string; what it says overrides the time-outs set here, never the write concern.
+
+    Raises:
+        CannotStart: the string is not a connection string.
+    """
+    try:
+        return AsyncIOMotorClient(
+            url,
+            w='majority',
+            journal=True,
+            tz_aware=True,
+            tzinfo=UTC,
+            timeoutMS=5000,
+            connectTimeoutMS=1000,
+            serverSelectionTimeoutMS=5000,
+            maxPoolSize=64,
+            appname='iceprod_tasks',
+        )
+    except (PyMongoError, ValueError) as error:
+        raise CannotStart(f'MONGODB_URL cannot be used: {error}') from error
+
+
+async def check_durability(client: Client) -> None:
+    """Refuse a database that may forget what it acknowledged.
+
+    Raises:
+        CannotStart: it is not a replica set, or cannot be reached.
+    """
+    try:
+        with driver_errors():
+            hello = await client.admin.command('hello')
+    except Unavailable as error:
+        raise CannotStart('MongoDB does not answer; is MONGODB_URL right, and is it running?') from error
+    except OperationFailure as error:
+        raise CannotStart(f'MongoDB refuses the connection: {error.details and error.details.get("errmsg")}') from error
+    if 'setName' not in hello:
+        raise CannotStart(
+            'MongoDB runs standalone: acknowledged results could be lost in a crash. Make it a replica set (one '
+            'member is enough), or start with --allow-weak-durability'
+        )
+
+
+@contextlib.contextmanager
+def driver_errors() -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise Duplicate from error
+    except DocumentTooLarge as error:
+        raise TooLarge('the document is too large for the database') from error
+    except PyMongoError as error:
+        if _outcome_unknown(error):
+            raise Unavailable from error
+        raise
+    except (BSONError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidRequest('the request has a value that cannot be stored') from error
+
+
+def _outcome_unknown(error: PyMongoError) -> bool:
+    if isinstance(error, ConnectionFailure) or error.timeout or error.has_error_label('RetryableWriteError'):
+        return True
+    return isinstance(error, OperationFailure) and error.code in _UNDECIDED_CODES
+
+
+def utc_now() -> datetime:
+    """This machine's clock, for what is not decided by time; leases use the primary's (`$$NOW`)."""
+    return datetime.now(UTC)
+
+
+def patiently() -> contextlib.AbstractContextManager[object]:
+    """A block whose operations may take minutes: bulk changes and sums over a whole dataset."""
+    return pymongo.timeout(_LONG_SECONDS)
+
+
+class Collection:
+    """One collection, with the verbs that storage needs.
+
+    Args:
+        raw: the driver's collection.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    async def find_one(self, where: Filter, projection: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """One document, or None."""
+        with driver_errors():
+            return await self._raw.find_one(where, projection, **options)
+
+    async def find(
+        self, where: Filter, projection: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncIterator[Document]:
+        """All that match, read in batches as they are asked for."""
+        cursor = self._raw.find(where, projection, **options)
+        async for document in _reading(cursor):
+            yield document
+
+    async def aggregate(self, pipeline: Sequence[Mapping[str, Any]], **options: Any) -> AsyncIterator[Document]:
+        """The results of a pipeline, read in batches."""
+        cursor = self._raw.aggregate(pipeline, **options)
+        async for document in _reading(cursor):
+            yield document
+
+    async def count(self, where: Filter, **options: Any) -> int:
+        """How many match."""
+        with driver_errors():
+            return int(await self._raw.count_documents(where, **options))
+
+    async def insert_one(self, document: Document) -> None:
+        """Store a new document.
+
+        Raises:
+            Duplicate: a unique index has its value already.
+        """
+        with driver_errors():
+            await self._raw.insert_one(document)
+
+    async def insert_absent(self, documents: Sequence[Document]) -> int:
+        """Store those that are not there yet.
+
+        Returns:
+            How many were stored now.
+        """
+        if not documents:
+            return 0
+        with driver_errors():
+            try:
+                result = await self._raw.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                return _only_duplicates(error)
+            return len(result.inserted_ids)
+
+    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False) -> int:
+        """Change one document; how many matched.
+
+        Raises:
+            Duplicate: the change would break a unique index.
+        """
+        with driver_errors():
+            return int((await self._raw.update_one(where, update, upsert=upsert)).matched_count)
+
+    async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
+        """Change all that match; how many matched."""
+        with driver_errors():
+            return int((await self._raw.update_many(where, update, **options)).matched_count)
+
+    async def find_one_and_update(self, where: Filter, update: Update, **options: Any) -> Any:
+        """Change one document and return it as it is then, or None.
+
+        Raises:
+            Duplicate: the change would break a unique index.
+        """
+        with driver_errors():
+            return await self._raw.find_one_and_update(
+                where, update, return_document=ReturnDocument.AFTER, **options
+            )
+
+    async def replace_one(self, where: Filter, document: Document) -> None:
+        """Put a document in place of the one that matches, or store it."""
+        with driver_errors():
+            await self._raw.replace_one(where, document, upsert=True)
+
+    async def delete_many(self, where: Filter) -> int:
+        """Remove all that match; how many there were."""
+        with driver_errors():
+            return int((await self._raw.delete_many(where)).deleted_count)
+
+    async def explain(self, command: Mapping[str, Any]) -> Document:
+        """How MongoDB would run a command that names this collection first."""
+        with driver_errors():
+            plan = await self._raw.database.command('explain', dict(command), verbosity='executionStats')
+            return dict(plan)
+
+
+def collection(client: Client, database: str, name: str) -> Collection:
+    """A collection of the service's database, with times read as UTC."""
+    options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+    return Collection(client[database].get_collection(name, codec_options=options))
+
+
+async def create_indexes(client: Client, database: str, name: str, models: list[Any]) -> None:
+    """Make a collection's indexes where they are missing; others are left alone.
+
+    Raises:
+        CannotStart: an index of that name exists with another definition.
+    """
+    try:
+        with driver_errors(), patiently():
+            await client[database][name].create_indexes(models)
+    except OperationFailure as error:
+        raise CannotStart(f'the indexes of {database}.{name} cannot be made: {error.details}') from error
+
+
+def _only_duplicates(error: BulkWriteError) -> int:
+    details = error.details or {}
+    errors = details.get('writeErrors', [])
+    if details.get('writeConcernErrors'):
+        raise Unavailable from error
+    if any(each['code'] != _DUPLICATE_KEY for each in errors):
+        raise error
+    return int(details.get('nInserted', 0))
+
+
+async def _reading(cursor: Any) -> AsyncIterator[Document]:
+    try:
+        while True:
+            with driver_errors():
+                try:
+                    document = await cursor.__anext__()
+                except StopAsyncIteration:
+                    return
+            yield document
+    finally:
+        await cursor.close()
+

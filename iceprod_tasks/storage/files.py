@@ -1,0 +1,35 @@
+"""File entries of tasks."""
+
+from collections.abc import Sequence
+
+from iceprod_tasks.storage.client import Collection, Document
+
+_SHOWN = {'_id': False, 'dataset_id': False, 'task_id': False, 'file_id': False}
+
+
+class Files:
+    """File entries as documents.
+
+    Args:
+        collection: the collection `files`.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self._files = collection
+
+    async def add(self, entry: Document) -> None:
+        """Store a new entry."""
+        await self._files.insert_one(entry)
+
+    async def add_absent(self, entries: Sequence[Document]) -> int:
+        """Store those entries that are not there yet; how many were stored."""
+        return await self._files.insert_absent(entries)
+
+    async def of(self, dataset_id: str, task_id: str | None = None) -> list[Document]:
+        """The entries of a dataset, or of one task of it, oldest first."""
+        where = {'dataset_id': dataset_id} if task_id is None else {'dataset_id': dataset_id, 'task_id': task_id}
+        return [entry async for entry in self._files.find(where, _SHOWN, sort=[('_id', 1)])]
+
+    async def remove(self, dataset_id: str, task_id: str) -> int:
+        """Remove all entries of a task; how many there were."""
+        return await self._files.delete_many({'dataset_id': dataset_id, 'task_id': task_id})

@@ -1,0 +1,103 @@
+"""Queueing: the best waiting tasks that nothing holds back, and how full the queue is."""
+
+from collections.abc import Sequence
+
+from iceprod_tasks.domain.statuses import TRANSITIONS
+from iceprod_tasks.storage.client import Collection, Document, patiently
+from iceprod_tasks.storage.transitions import Note, guard, update
+
+# Two values of `managed` a signature, and 200 scans are what MongoDB merges.
+_SIGNATURES_A_QUERY = 100
+_BEST_FIRST = {'priority': -1, '_id': 1}
+_QUEUE = TRANSITIONS['queue']
+
+
+class Queueing:
+    """Tasks between waiting and queued.
+
+    Args:
+        collection: the collection `tasks`.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self._tasks = collection
+
+    async def signatures(self, *, managed: Sequence[bool]) -> list[str]:
+        """The signatures of waiting tasks; one index key is read for each."""
+        found: set[str] = set()
+        for each in managed:
+            pipeline: list[Document] = [
+                {'$match': {'status': 'waiting', 'managed': each}},
+                {'$sort': {'signature': 1}},
+                {'$group': {'_id': '$signature'}},
+            ]
+            found |= {row['_id'] async for row in self._tasks.aggregate(pipeline)}
+        return sorted(found)
+
+    async def best(
+        self, signatures: Sequence[str], number: int, *, managed: Sequence[bool], above: float | None = None
+    ) -> list[Document]:
+        """The best waiting tasks that depend on no known unfinished task.
+
+        Args:
+            signatures: among which to look.
+            number: how many at the most.
+            managed: whether tasks of datasets with a record, without one, or both.
+            above: only those of a higher priority.
+
+        Returns:
+            `_id` and priority of each, the best first.
+        """
+        found: list[Document] = []
+        for start in range(0, len(signatures), _SIGNATURES_A_QUERY):
+            where: Document = {
+                'status': 'waiting',
+                'managed': {'$in': list(managed)},
+                'signature': {'$in': list(signatures[start : start + _SIGNATURES_A_QUERY])},
+            }
+            if above is not None:
+                where['priority'] = {'$gt': above}
+            with patiently():
+                found += [each async for each in self._tasks.aggregate(_unblocked(where, number))]
+        return sorted(found, key=lambda task: (-task['priority'], task['_id']))[:number]
+
+    async def queue(self, tasks: Sequence[Document], note: Note) -> int:
+        """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
+        where = {'_id': {'$in': [task['_id'] for task in tasks]}, **guard(_QUEUE)}
+        with patiently():
+            return await self._tasks.update_many(where, update(_QUEUE, note))
+
+    async def depth(self, signature: str, at_most: int) -> int:
+        """How many tasks of a signature the scheduler has queued, counted up to a number."""
+        where = {'status': 'queued', 'signature': signature, 'managed': True}
+        return await self._tasks.count(where, limit=at_most)
+
+    async def lowest_priority(self, signature: str) -> float | None:
+        """The lowest priority among the scheduler's queued tasks of a signature."""
+        found = await self._tasks.find_one(
+            {'status': 'queued', 'signature': signature, 'managed': True},
+            {'_id': False, 'priority': True},
+            sort=[('priority', 1), ('_id', -1)],
+        )
+        return found['priority'] if found else None
+
+
+def _unblocked(where: Document, number: int) -> list[Document]:
+    unfinished = [{'$match': {'status': {'$ne': 'complete'}}}, {'$limit': 1}, {'$project': {'_id': 1}}]
+    return [
+        {'$match': where},
+        {'$sort': _BEST_FIRST},
+        {'$project': {'priority': 1, 'depends': 1}},
+        {
+            '$lookup': {
+                'from': 'tasks',
+                'localField': 'depends',
+                'foreignField': 'task_id',
+                'pipeline': unfinished,
+                'as': 'held_by',
+            }
+        },
+        {'$match': {'held_by': []}},
+        {'$limit': number},
+        {'$project': {'priority': 1}},
+    ]

@@ -1,0 +1,53 @@
+"""All collections of the service behind one object, opened once a process."""
+
+from iceprod_tasks.storage import indexes
+from iceprod_tasks.storage.claims import Claims
+from iceprod_tasks.storage.client import check_durability, collection, connect, create_indexes
+from iceprod_tasks.storage.counts import Counts
+from iceprod_tasks.storage.datasets import Datasets, Jobs
+from iceprod_tasks.storage.files import Files
+from iceprod_tasks.storage.messages import Messages
+from iceprod_tasks.storage.queueing import Queueing
+from iceprod_tasks.storage.sweeps import Sweeps
+from iceprod_tasks.storage.tasks import Tasks
+
+
+class Store:
+    """Where everything is kept.
+
+    Args:
+        url: MongoDB's connection string.
+        database: name of the database.
+    """
+
+    def __init__(self, url: str, database: str) -> None:
+        self._client = connect(url)
+        self._database = database
+        kept = {
+            name: collection(self._client, database, name)
+            for name in ('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters')
+        }
+        self.tasks = Tasks(kept['tasks'])
+        self.claims = Claims(kept['tasks'])
+        self.queueing = Queueing(kept['tasks'])
+        self.counts = Counts(kept['tasks'], kept['jobs'])
+        self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
+        self.files = Files(kept['files'])
+        self.messages = Messages(kept['messages'])
+        self.datasets = Datasets(kept['datasets'], kept['config'], kept['auths'], kept['counters'])
+        self.jobs = Jobs(kept['jobs'])
+
+    async def prepare(self, *, allow_weak_durability: bool = False) -> None:
+        """Check the database and make the indexes that are missing.
+
+        Raises:
+            CannotStart: the database is not fit, not there, or has other indexes of the same names.
+        """
+        if not allow_weak_durability:
+            await check_durability(self._client)
+        for name in indexes.INDEXES:
+            await create_indexes(self._client, self._database, name, indexes.models(name))
+
+    def close(self) -> None:
+        """End all connections."""
+        self._client.close()

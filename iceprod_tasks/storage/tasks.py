@@ -1,0 +1,194 @@
+"""The tasks collection: reading, creating and moving tasks. Claims have a module of their own."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+from iceprod_tasks.domain.statuses import STATUSES, Transition
+from iceprod_tasks.storage.client import Collection, Document, Filter, patiently
+from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
+from iceprod_tasks.storage.transitions import Note, guard, update
+
+UNSIGNED = ''
+"""The signature of a task whose requirements were changed by two at once; it may fit anything."""
+
+UNFINISHED: tuple[Document, ...] = (
+    {'status': 'queued'},
+    {'status': 'waiting', 'managed': True},
+    {'status': 'waiting', 'managed': False},
+    {'status': {'$in': list(UNFINISHED_UNSEEN)}},
+)
+"""Filters that together cover all unfinished tasks, each with an index that leads to signatures."""
+
+_HIDDEN = {'_id': False}
+_READ_AT_ONCE = 500
+
+
+class Tasks:
+    """Tasks as documents.
+
+    Args:
+        collection: the collection `tasks`.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self._tasks = collection
+
+    async def add(self, task: Document) -> None:
+        """Store a new task."""
+        await self._tasks.insert_one(task)
+
+    async def add_absent(self, tasks: Sequence[Document]) -> int:
+        """Store those tasks that are not there yet; how many were stored."""
+        with patiently():
+            return await self._tasks.insert_absent(tasks)
+
+    async def get(self, task_id: str, dataset_id: str | None = None, keys: Sequence[str] = ()) -> Document | None:
+        """One task.
+
+        Args:
+            task_id: its id.
+            dataset_id: only if it belongs to this dataset.
+            keys: fields to read; all when empty.
+        """
+        found: Document | None = await self._tasks.find_one(_one(task_id, dataset_id), projection(keys))
+        return found
+
+    async def find_in_job(self, dataset_id: str, job_index: int, name: str) -> str | None:
+        """The id of the task with this place in a dataset."""
+        where = {'dataset_id': dataset_id, 'job_index': job_index, 'name': name}
+        found = await self._tasks.find_one(where, {'_id': False, 'task_id': True})
+        return found['task_id'] if found else None
+
+    def select(
+        self,
+        where: Filter,
+        *,
+        keys: Sequence[str] = (),
+        sort: Sequence[tuple[str, int]] = (),
+        limit: int = 0,
+        without: Sequence[str] = (),
+    ) -> AsyncIterator[Document]:
+        """Tasks one after the other, a batch in memory at a time.
+
+        Args:
+            where: a filter made by this folder.
+            keys: fields to read; all when empty.
+            sort: order; insertion order when empty.
+            limit: how many at the most, 0 for all.
+            without: fields to leave out when `keys` is empty.
+        """
+        fields: Document = dict.fromkeys(keys, True) or dict.fromkeys(without, False)
+        return self._tasks.find(
+            where, fields or None, sort=[*sort, ('_id', 1)], limit=limit, batch_size=_READ_AT_ONCE, allow_disk_use=True
+        )
+
+    async def patch(self, task_id: str, changes: Mapping[str, Any], transition: Transition | None, note: Note) -> Any:
+        """Set fields of a task, and its status where a transition is given, in one update.
+
+        Returns:
+            The task after it, None when there is none.
+        """
+        where = {'task_id': task_id}
+        if transition is None:
+            fields: Document = {name: {'$literal': value} for name, value in changes.items()}
+            change = [{'$set': {**fields, 'updated': '$$NOW'}}]
+        else:
+            change = update(transition, Note(note.who, note.why, sets=changes))
+        return await self._tasks.find_one_and_update(where, change, projection=_HIDDEN)
+
+    async def move_one(self, transition: Transition, note: Note, task_id: str, dataset_id: str | None = None) -> int:
+        """Carry out a transition on one task, if it may; 1 if it did, else 0."""
+        where = {**_one(task_id, dataset_id), **guard(transition)}
+        return await self._tasks.update_one(where, update(transition, note))
+
+    async def move_many(self, transition: Transition, note: Note, where: Filter) -> int:
+        """Carry out a transition on all tasks of a filter that may; how many did."""
+        with patiently():
+            return await self._tasks.update_many({'$and': [guard(transition), where]}, update(transition, note))
+
+    async def exists(self, where: Filter) -> bool:
+        """Whether any task matches."""
+        return await self._tasks.find_one(where, {'_id': True}) is not None
+
+    async def blocked(self, waiting: Iterable[Mapping[str, Any]]) -> set[str]:
+        """Those of these tasks that depend on a known task which is not complete.
+
+        Args:
+            waiting: tasks with task_id and depends.
+
+        Returns:
+            Their ids. A dependency that no task has as its id holds nothing.
+        """
+        depends = {task['task_id']: set(task['depends']) for task in waiting if task.get('depends')}
+        named = sorted(set().union(*depends.values())) if depends else []
+        if not named:
+            return set()
+        where = {'task_id': {'$in': named}, 'status': {'$ne': 'complete'}}
+        unfinished = {each['task_id'] async for each in self._tasks.find(where, {'_id': False, 'task_id': True})}
+        return {task_id for task_id, names in depends.items() if names & unfinished}
+
+    async def set_requirements(
+        self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]
+    ) -> int:
+        """Set requirements of many tasks in one update; a claim sees each task before or after it.
+
+        Args:
+            where: which tasks.
+            values: requirements to set; others stay.
+            signatures: the new signature for each old one; a task with another one gets none for now.
+
+        Returns:
+            How many tasks matched.
+        """
+        branches = [
+            {'case': {'$eq': ['$signature', old]}, 'then': {'$literal': new}} for old, new in signatures.items()
+        ]
+        signed: Any = {'$switch': {'branches': branches, 'default': ''}} if branches else ''
+        merged = {'$mergeObjects': ['$requirements', {'$literal': dict(values)}]}
+        with patiently():
+            return await self._tasks.update_many(
+                where, [{'$set': {'requirements': merged, 'signature': signed, 'updated': '$$NOW'}}]
+            )
+
+    async def kinds(self, where: Filter) -> dict[str, Document]:
+        """The distinct requirements among tasks: signature to requirements."""
+        group = {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}}
+        with patiently():
+            return {
+                each['_id']: each['requirements'] async for each in self._tasks.aggregate([{'$match': where}, group])
+            }
+
+    async def unsigned(self) -> AsyncIterator[Document]:
+        """Unfinished tasks without a signature, found by index: task_id and requirements of each."""
+        for where in UNFINISHED:
+            found = self._tasks.find({**where, 'signature': UNSIGNED}, projection(('task_id', 'requirements')))
+            async for task in found:
+                yield task
+
+    async def resign(self, task_id: str, requirements: Mapping[str, Any], signature: str) -> int:
+        """Give a task the signature of its requirements, unless they changed meanwhile."""
+        where = {'task_id': task_id, 'requirements': requirements}
+        return await self._tasks.update_one(where, {'$set': {'signature': signature}})
+
+
+def projection(keys: Sequence[str]) -> Document:
+    """What to read of a task."""
+    return {'_id': False, **dict.fromkeys(keys, True)}
+
+
+def _one(task_id: str, dataset_id: str | None) -> Document:
+    return {'task_id': task_id} if dataset_id is None else {'task_id': task_id, 'dataset_id': dataset_id}
+
+
+def in_dataset(dataset_id: str, statuses: Sequence[str] = STATUSES, **equal: Any) -> Document:
+    """The filter of a dataset's tasks.
+
+    All statuses are named even when none is left out: so the index on (dataset_id, status, _id) gives the order too.
+    """
+    return {'dataset_id': dataset_id, 'status': {'$in': list(statuses)}, **equal}
+
+
+def among(task_ids: Sequence[str], dataset_id: str | None = None) -> Document:
+    """The filter of tasks by their ids, held to one dataset where one is given."""
+    where: Document = {'task_id': {'$in': list(task_ids)}}
+    return where if dataset_id is None else {**where, 'dataset_id': dataset_id}

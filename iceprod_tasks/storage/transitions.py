@@ -1,0 +1,144 @@
+"""A row of the status table as one update of MongoDB, guard and change in the same statement.
+
+All updates are pipelines of one `$set`, so that every expression reads the document as it was, and every value that
+came from outside is a `$literal`: a site called `$$ROOT` stays a site.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iceprod_tasks.domain.statuses import Change, ClaimEffect, Outcome, Transition
+from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH
+from iceprod_tasks.storage.client import Document, Filter
+
+_NO_CLAIM = {'claim_id': '', 'instance_id': '', 'lease_until': None, 'lease_seconds': None, 'stop': None}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A pilot's hold on a task, as it is being opened.
+
+    Args:
+        claim_id: 32 hex characters.
+        lease_seconds: how long it holds without a sign of life; None when the server made the id.
+        pilot: how the pilot calls itself.
+        site: where it runs.
+    """
+
+    claim_id: str
+    lease_seconds: float | None
+    pilot: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What goes with a transition beside the status.
+
+    Args:
+        who: the caller, for the log.
+        why: the reason given, for the log.
+        sets: fields that get these values.
+        adds: fields that grow by these numbers.
+        outcome: further keys of the outcome, where the transition sets one.
+    """
+
+    who: str = ''
+    why: str = ''
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    adds: Mapping[str, float] = field(default_factory=dict)
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+def guard(transition: Transition) -> Filter:
+    """The filter that holds a transition to its sources."""
+    sources = sorted(transition.sources)
+    return {'status': sources[0] if len(sources) == 1 else {'$in': sources}}
+
+
+def update(transition: Transition, note: Note, claim: Claim | None = None) -> list[Document]:
+    """The update that carries out a transition.
+
+    Args:
+        transition: a row of the table.
+        note: what goes with it.
+        claim: the claim to open, for a transition that opens one.
+
+    Returns:
+        An aggregation pipeline for an update.
+    """
+    target = _target(transition)
+    changes: Document = {
+        'status': target,
+        'status_changed': '$$NOW',
+        'updated': '$$NOW',
+        **_counter('failures', transition.failures),
+        **_counter('evictions', transition.evictions),
+        **_outcome(transition.outcome, note.outcome),
+    }
+    entry: Document = {
+        'when': '$$NOW',
+        'from': '$status',
+        'to': target,
+        'transition': transition.name,
+        'why': _literal(note.why),
+        'who': _literal(note.who),
+        'claim': '$claim_id',
+        'epoch': '$epoch',
+    }
+    if transition.claim is ClaimEffect.CLOSE:
+        changes |= {name: _literal(value) for name, value in _NO_CLAIM.items()}
+    if claim is not None:
+        changes |= _opened(claim)
+        entry |= {'claim': _literal(claim.claim_id), 'epoch': changes['epoch']}
+    changes |= {name: {'$add': [_or('$' + name, 0), _literal(value)]} for name, value in note.adds.items()}
+    changes |= {name: _literal(value) for name, value in note.sets.items()}
+    changes['log'] = _appended('$log', entry, LOG_LENGTH)
+    return [{'$set': changes}]
+
+
+def _target(transition: Transition) -> Any:
+    if transition.blocked_target is None:
+        return transition.target
+    depends = {'$size': _or('$depends', [])}
+    return {'$cond': [{'$gt': [depends, 0]}, transition.blocked_target, transition.target]}
+
+
+def _opened(claim: Claim) -> Document:
+    lease_ms = None if claim.lease_seconds is None else round(claim.lease_seconds * 1000)
+    return {
+        'claim_id': _literal(claim.claim_id),
+        'instance_id': _literal(claim.claim_id),
+        'claims': _appended('$claims', _literal(claim.claim_id), CLAIMS_LENGTH),
+        'epoch': {'$add': [_or('$epoch', 0), 1]},
+        'lease_seconds': _literal(claim.lease_seconds),
+        'lease_until': _literal(None) if lease_ms is None else {'$add': ['$$NOW', lease_ms]},
+        'pilot': _literal(claim.pilot),
+        'site': _literal(claim.site),
+        'stop': _literal(None),
+    }
+
+
+def _counter(name: str, change: Change) -> Document:
+    if change is Change.KEEP:
+        return {}
+    return {name: 0 if change is Change.ZERO else {'$add': [_or('$' + name, 0), 1]}}
+
+
+def _outcome(outcome: Outcome, more: Mapping[str, Any]) -> Document:
+    if outcome is Outcome.KEEP:
+        return {}
+    return {'outcome': _literal(None if outcome is Outcome.CLEAR else {'result': outcome.value, **more})}
+
+
+def _appended(array: str, element: Any, length: int) -> Document:
+    return {'$slice': [{'$concatArrays': [_or(array, []), [element]]}, -length]}
+
+
+def _or(value: str, default: Any) -> Document:
+    return {'$ifNull': [value, default]}
+
+
+def _literal(value: Any) -> Document:
+    return {'$literal': value}
