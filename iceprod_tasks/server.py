@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -48,15 +49,28 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """
     stopped = _stop_signal()
     tokens = Tokens(settings.secret())
-    async with _database(settings) as (url, place), running(settings, url, tokens) as port:
-        announce(f'iceprod-tasks serves http://{settings.host}:{port}, data in {place}')
+    async with _database(settings) as (url, place), running(settings, url, tokens) as up:
+        announce(f'iceprod-tasks serves http://{settings.host}:{up.port}, data in {place}')
         await stopped.wait()
         log.info('stopping', extra={'action': 'stop'})
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that is up.
+
+    Args:
+        port: where it listens.
+        service: what its actions work with.
+    """
+
+    port: int
+    service: Service
+
+
 @contextlib.asynccontextmanager
-async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> AsyncIterator[int]:
-    """The service on a database that is there; its port.
+async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> AsyncIterator[Running]:
+    """The service on a database that is there.
 
     Raises:
         CannotStart: the database is not fit, or the port is taken.
@@ -70,7 +84,7 @@ async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> Async
         port = _listen(server, settings)
         chores = asyncio.create_task(Scheduler(service).run()) if settings.scheduler else None
         try:
-            yield port
+            yield Running(port, service)
         finally:
             server.stop()
             if chores is not None:

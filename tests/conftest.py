@@ -1,12 +1,23 @@
-"""Fixtures for the whole suite: a real mongod for each test process, a database of its own for each test."""
+"""Fixtures for the whole suite: a real mongod and a real service for each test process, an empty database a test."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pymongo
 import pytest
+from pymongo.asynchronous.database import AsyncDatabase
 
+from iceprod_tasks.actions.service import Service
+from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.scheduler.scheduler import Scheduler
+from iceprod_tasks.server import Running, running
+from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
+
+SECRET = 'a secret for tests, of more than 32 bytes'  # noqa: S105
 
 
 @pytest.fixture(scope='session')
@@ -24,3 +35,111 @@ def database_name(mongodb_url: str) -> Iterator[str]:
     yield name
     with pymongo.MongoClient(mongodb_url) as client:
         client.drop_database(name)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the service, short to write about in tests."""
+
+    status: int
+    body: Any
+    headers: httpx2.Headers
+    text: str
+
+
+class Api:
+    """The service under test, asked over HTTP as somebody."""
+
+    def __init__(self, up: Running, tokens: Tokens, database: AsyncDatabase[dict[str, Any]]) -> None:
+        self.url = f'http://127.0.0.1:{up.port}'
+        self.service: Service = up.service
+        self.database = database
+        self._tokens = tokens
+        self._http = httpx2.AsyncClient(base_url=self.url, timeout=60)
+        self._token = tokens.mint('root', ['admin'], [], 3600)
+
+    def token(self, role: str, name: str = 'someone', groups: tuple[str, ...] = ()) -> str:
+        """A token of one role."""
+        return self._tokens.mint(name, [role], groups, 3600)
+
+    def as_(self, role: str, name: str = 'someone', groups: tuple[str, ...] = ()) -> 'Api':
+        """The same service, asked by somebody else than an admin."""
+        other = object.__new__(Api)
+        other.__dict__ |= {**self.__dict__, '_token': self.token(role, name, groups)}
+        return other
+
+    async def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """Send a request; `body` is sent as JSON, `content` in options as it is."""
+        headers = {'Authorization': f'Bearer {self._token}', **options.pop('headers', {})}
+        if body is not None:
+            options['json'] = body
+        response = await self._http.request(method, path, headers=headers, **options)
+        is_json = 'json' in response.headers.get('content-type', '')
+        return Answer(response.status_code, response.json() if is_json else None, response.headers, response.text)
+
+    async def add_task(self, **fields: Any) -> str:
+        """Store a task by POST /tasks; its id."""
+        task = {
+            'dataset_id': 'd1', 'job_id': 'j1', 'task_index': 0, 'job_index': 0, 'name': 'gen', 'depends': [],
+            'requirements': {}, 'status': 'queued', **fields,
+        }  # fmt: skip
+        answer = await self('POST', '/tasks', task)
+        assert answer.status == 201, answer.text
+        return str(answer.body['result'])
+
+    async def task(self, task_id: str) -> dict[str, Any]:
+        """A task as an admin reads it."""
+        answer = await self.as_('admin')('GET', f'/tasks/{task_id}')
+        assert answer.status == 200, answer.text
+        return dict(answer.body)
+
+    async def add_dataset(self, tasks: list[dict[str, Any]], jobs: int = 1, **fields: Any) -> str:
+        """Submit a dataset with a config; its id. Nothing is materialized until the scheduler runs."""
+        config = {'version': 1, 'description': 'a test', 'tasks': tasks}
+        dataset = {
+            'description': 'a test', 'jobs_submitted': jobs, 'tasks_submitted': jobs * len(tasks),
+            'tasks_per_job': len(tasks), 'group': 'simprod', 'config': config, **fields,
+        }  # fmt: skip
+        answer = await self('POST', '/datasets', dataset)
+        assert answer.status == 201, answer.text
+        return str(answer.body['result']).rpartition('/')[2]
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._http.aclose()
+
+
+@pytest.fixture(scope='session')
+async def shared_api(mongodb_url: str) -> AsyncIterator[Api]:
+    """One service for all tests of a process; use `api`."""
+    name = f'test_{uuid4().hex}'
+    tokens = Tokens(SECRET)
+    settings = Settings(token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0)
+    client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongodb_url)
+    async with client, running(settings, mongodb_url, tokens) as up:
+        api = Api(up, tokens, client[name])
+        yield api
+        await api.close()
+
+
+@pytest.fixture
+async def api(shared_api: Api) -> Api:
+    """The service with nothing in it, asked as an admin; chores run only when a test runs them."""
+    for name in await shared_api.database.list_collection_names():
+        if not name.startswith('system.'):
+            await shared_api.database[name].delete_many({})
+    return shared_api
+
+
+@pytest.fixture
+def chores(api: Api) -> Callable[[], Any]:
+    """Runs all chores until none changes anything."""
+    scheduler = Scheduler(api.service)
+
+    async def run() -> None:
+        for _ in range(100):
+            if not await scheduler.follow() + await scheduler.sweep():
+                return
+        raise AssertionError('the chores do not come to rest')
+
+    return run

@@ -43,6 +43,11 @@ class Report:
     stdout: str = ''
     stderr: str = ''
 
+    @property
+    def says_something(self) -> bool:
+        """Whether it brings more than numbers that the task itself keeps."""
+        return bool(self.reason or self.stdout or self.stderr or self.resources or self.exit_code is not None)
+
 
 async def complete(service: Service, caller: Caller, task_id: str, report: Report) -> None:
     """End a task well.
@@ -121,7 +126,8 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
     task = await _close(service, caller, task_id, report, ending)
     if task is None:
         task = await _same_as_before(service, task_id, report, ending)
-    await _keep_message(service, task, report, ending.transition)
+    if report.says_something:
+        await _keep_message(service, task, report, ending.transition)
     if task['status'] in ('complete', 'failed'):
         service.news.ended(task)
     else:

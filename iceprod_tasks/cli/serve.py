@@ -25,9 +25,7 @@ from iceprod_tasks.settings import Settings
     '--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the private mongod and the secret.'
 )
 @click.option('--lease', 'lease_seconds', type=float, metavar='S', help='Lease of a claim, in seconds.  [default: 300]')
-@click.option(
-    '--queue-depth', type=click.IntRange(1), help='Tasks queued per kind of requirements.  [default: 1000]'
-)
+@click.option('--queue-depth', type=click.IntRange(1), help='Tasks queued per kind of requirements.  [default: 1000]')
 @click.option('--max-failures', type=click.IntRange(0), help='Failures after which a task is given up.  [default: 10]')
 @click.option(
     '--retry-delay', 'retry_delay_seconds', type=click.FloatRange(0), metavar='S',
@@ -38,9 +36,7 @@ from iceprod_tasks.settings import Settings
     help='No failure makes a requirement grow past this (cpu; memory, disk: GB; time: hours). Repeatable.',
 )  # fmt: skip
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
-@click.option(
-    '--allow-weak-durability', is_flag=True, help='Serve from a standalone MongoDB; crashes lose results.'
-)
+@click.option('--allow-weak-durability', is_flag=True, help='Serve from a standalone MongoDB; crashes lose results.')
 @click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')
 def serve(ceiling: tuple[str, ...], no_scheduler: bool, allow_weak_durability: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C.

@@ -16,9 +16,7 @@ _SECONDS_A_DAY = 86400
 @click.option('--role', 'roles', type=click.Choice(ROLES), multiple=True, required=True, help='Role; repeatable.')
 @click.option('--user', required=True, help='Name of the user or program.')
 @click.option('--group', 'groups', multiple=True, help='Group; repeatable.')
-@click.option(
-    '--days', type=click.FloatRange(0, min_open=True), default=365.0, show_default=True, help='Lifetime.'
-)
+@click.option('--days', type=click.FloatRange(0, min_open=True), default=365.0, show_default=True, help='Lifetime.')
 @click.option('--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the secret, as for `serve`.')
 def token(roles: tuple[str, ...], user: str, groups: tuple[str, ...], days: float, data_dir: Path | None) -> None:
     """Print a bearer token, signed with TOKEN_SECRET or the secret kept beside the data.

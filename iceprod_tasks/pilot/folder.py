@@ -38,7 +38,7 @@ class Folder:
         Raises:
             OSError: it cannot be made.
         """
-        path = Path(tempfile.mkdtemp(prefix='attempt-', dir=parent))
+        path = Path(tempfile.mkdtemp(prefix='iceprod-attempt-', dir=parent))
         try:
             return cls(path)
         except OSError:
@@ -70,22 +70,27 @@ def end_of(stream: IO[bytes]) -> str:
 
 def remove_tree(path: Path) -> None:
     """Remove a tree, folders without write permission included; what cannot be removed stays."""
+    _open_up(path)
     for place, names, _ in os.walk(path):
         for name in names:
-            inner = Path(place, name)
-            # A link is removed itself; its target is none of ours.
-            if not inner.is_symlink():
-                with contextlib.suppress(OSError):
-                    inner.chmod(stat.S_IRWXU)
+            _open_up(Path(place, name))
     shutil.rmtree(path, ignore_errors=True)
 
 
+def _open_up(path: Path) -> None:
+    # A link is removed itself; its target is none of ours.
+    if not path.is_symlink():
+        with contextlib.suppress(OSError):
+            path.chmod(stat.S_IRWXU)
+
+
 def _used_bytes(path: Path) -> int:
-    used = 0
-    with contextlib.suppress(OSError), os.scandir(path) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                used += entry.stat(follow_symlinks=False).st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    used += _used_bytes(Path(entry.path))
+    used, folders = 0, [str(path)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
     return used

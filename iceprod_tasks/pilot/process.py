@@ -40,15 +40,14 @@ class Process:
     def start(
         cls, argv: Sequence[str], environment: Mapping[str, str], work: Path, stdout: IO[bytes], stderr: IO[bytes]
     ) -> Self:
-        """Start a command. It must be called on the thread that lives as long as the pilot: the kernel ends the
-        command when that *thread* ends.
+        """Start a command, on the thread that lives longest: the kernel kills the command when this thread ends.
 
         Raises:
             OSError: it cannot be started.
             ValueError: a word or a variable holds what the system cannot take.
-        """  # noqa: D205
+        """
         return cls(
-            subprocess.Popen(  # noqa: S603
+            subprocess.Popen(
                 argv,
                 cwd=work,
                 env=environment,
@@ -56,7 +55,7 @@ class Process:
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
+                preexec_fn=_die_with(os.getpid()),
             )
         )
 

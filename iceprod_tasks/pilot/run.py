@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import math
 import signal
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ FIRST_SAMPLE_SECONDS = 0.02
 SAMPLE_SECONDS = 0.5
 
 _MACHINE_IS_FULL = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
+
+
+class MachineTrouble(Exception):
+    """This machine cannot run anything at the moment, which says nothing about the task."""
 
 
 class Outcome(Enum):
@@ -63,14 +68,18 @@ class Runner:
     grace_seconds: float = GRACE_SECONDS
 
     async def run(self, command: Command, folder: Folder) -> Ending:
-        """Run a command and everything it starts, until nothing of it is left."""
+        """Run a command and everything it starts, until nothing of it is left.
+
+        Raises:
+            MachineTrouble: it was not started, for want of processes or memory.
+        """
         try:
             environment = {**command.environment, 'TMPDIR': str(folder.tmp)}
             process = Process.start(command.argv, environment, folder.work, folder.stdout, folder.stderr)
         except (OSError, ValueError) as error:
-            # A machine that has no process to spare says nothing about the task.
-            full = isinstance(error, OSError) and error.errno in _MACHINE_IS_FULL
-            return Ending(Outcome.RESET if full else Outcome.FAILED, f'cannot be started: {error}')
+            if isinstance(error, OSError) and error.errno in _MACHINE_IS_FULL:
+                raise MachineTrouble(str(error)) from error
+            return Ending(Outcome.FAILED, f'cannot be started: {error}')
         meter = Meter(process.pid, folder.used_bytes, self.table)
         disk = asyncio.create_task(meter.watch_disk())
         try:
@@ -86,16 +95,14 @@ class Runner:
         outcome, reason = stopped or _verdict(exit_code)
         return Ending(outcome, reason, _report(exit_code, meter, folder))
 
-    async def _watch(
-        self, process: Process, meter: Meter, timeout_seconds: float | None
-    ) -> tuple[Outcome, str] | None:
+    async def _watch(self, process: Process, meter: Meter, timeout_seconds: float | None) -> tuple[Outcome, str] | None:
         """Wait for the end; None when the command ended by itself, else why it must be stopped."""
-        began = time.monotonic()
+        deadline = time.monotonic() + (math.inf if timeout_seconds is None else timeout_seconds)
         interval_seconds = FIRST_SAMPLE_SECONDS
-        while not await self._either(process.exited, interval_seconds):
+        while not await self._either(process.exited, min(interval_seconds, max(0.0, deadline - time.monotonic()))):
             if self.stop.is_set():
                 return Outcome.HANDED_BACK, 'the pilot was told to stop'
-            if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
+            if time.monotonic() >= deadline:
                 return Outcome.RESET, f'timeout after {timeout_seconds:g} s'
             meter.sample()
             if over := self._over_limit(meter):

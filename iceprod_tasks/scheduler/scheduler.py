@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from iceprod_tasks.actions.materialize import materialize
@@ -33,25 +34,38 @@ class Scheduler:
 
     async def run(self) -> None:
         """Run until cancelled. A chore that fails is tried again at the next turn."""
+        swept = -self._interval_seconds
         while True:
             await self._service.news.wait(self._interval_seconds)
-            await self.turn()
+            await self.follow()
+            if time.monotonic() - swept >= self._interval_seconds:
+                swept = time.monotonic()
+                await self.sweep()
             await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
 
-    async def turn(self) -> int:
-        """Run each chore once; how much they changed."""
-        ended = self._service.news.take()
-        service = self._service
-        changed = await self._safely('release', lambda: chores.release_dependents(service, ended))
-        changed += await self._safely('materialize', self._materialize)
-        changed += await self._safely('retry', self._retry)
-        changed += await self._safely('sign', lambda: sign(service))
-        changed += await self._safely('sweep', self._release_next)
-        changed += await self._safely('queue', lambda: chores.queue_waiting(service))
+    async def follow(self) -> int:
+        """Do what the news of this process call for; how much was changed."""
+        ended, service = self._service.news.take(), self._service
         job_ids = sorted({each.job_id for each in ended})
-        changed += await self._safely('jobs', lambda: self._end_named(job_ids))
+        changed = await self._safely('release', lambda: chores.release_dependents(service, ended))
+        changed += await self._safely('queue', lambda: chores.queue_waiting(service))
+        if await self._safely('jobs', lambda: self._end_named(job_ids)):
+            changed += 1 + await self._safely('datasets', lambda: chores.end_datasets(service))
+        return changed
+
+    async def sweep(self) -> int:
+        """Look for all there is to do, a bounded portion of each kind; how much was changed."""
+        service = self._service
+        changed = await self._safely('materialize', self._materialize)
+        changed += await self._safely('sign', lambda: sign(service))
+        changed += await self._safely('retry', self._retry)
+        changed += await self._safely('release', self._release_next)
+        changed += await self._safely('queue', lambda: chores.queue_waiting(service))
         changed += await self._safely('jobs', self._end_next)
         changed += await self._safely('datasets', lambda: chores.end_datasets(service))
+        if changed:
+            # What one chore changed may be work for another.
+            service.news.stirred()
         return changed
 
     async def _safely(self, action: str, chore: Callable[[], Awaitable[int]]) -> int:
@@ -65,8 +79,6 @@ class Scheduler:
             return 0
         if changed:
             log.info('%s: %d', action, changed, extra={'action': action})
-            # What one chore changed may be work for another.
-            self._service.news.stirred()
         return changed
 
     async def _materialize(self) -> int:

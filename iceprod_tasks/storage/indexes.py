@@ -18,20 +18,21 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # A claim id belongs to one task for ever. Partial on epoch and not on claim_id: a closed claim leaves
         # claim_id empty, and a late retry of it must still find its task here.
         'claims': {'keys': [('claims', _UP)], 'unique': True, 'partialFilterExpression': {'epoch': {'$gt': 0}}},
-        # The claim: the best of each signature, by a merge sort over the signatures that fit. `managed` at its end
-        # lets the scheduler count its own tasks without reading documents.
+        # The claim: the best of each signature, by a merge sort over the signatures that fit. `status` leads although
+        # it is always the same: without it no skip scan over the signatures is possible. `managed` at the end lets
+        # the scheduler count its own tasks without reading documents.
         'queued': {
-            'keys': [('signature', _UP), ('priority', _DOWN), ('_id', _UP), ('managed', _UP)],
+            'keys': [('status', _UP), ('signature', _UP), ('priority', _DOWN), ('_id', _UP), ('managed', _UP)],
             'partialFilterExpression': {'status': 'queued'},
         },
-        # Queueing. `managed` leads, so that the tasks of old clients cost the scheduler nothing.
+        # Queueing. `managed` comes early, so that the tasks of old clients cost the scheduler nothing.
         'waiting': {
-            'keys': [('managed', _UP), ('signature', _UP), ('priority', _DOWN), ('_id', _UP)],
+            'keys': [('status', _UP), ('managed', _UP), ('signature', _UP), ('priority', _DOWN), ('_id', _UP)],
             'partialFilterExpression': {'status': 'waiting'},
         },
         # What an empty poll asks: is anything left that would fit? Without it each poll reads every such task.
         'unfinished': {
-            'keys': [('signature', _UP), ('status', _UP)],
+            'keys': [('status', _UP), ('signature', _UP)],
             'partialFilterExpression': {'status': {'$in': list(UNFINISHED_UNSEEN)}},
         },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},

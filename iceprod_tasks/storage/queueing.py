@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document, patiently
+from iceprod_tasks.storage.tasks import blocked
 from iceprod_tasks.storage.transitions import Note, guard, update
 
 # Two values of `managed` a signature, and 200 scans are what MongoDB merges.
 _SIGNATURES_A_QUERY = 100
-_BEST_FIRST = {'priority': -1, '_id': 1}
+_BEST_FIRST = [('priority', -1), ('_id', 1)]
 _QUEUE = TRANSITIONS['queue']
 
 
@@ -57,9 +58,18 @@ class Queueing:
             }
             if above is not None:
                 where['priority'] = {'$gt': above}
-            with patiently():
-                found += [each async for each in self._tasks.aggregate(_unblocked(where, number))]
+            found += await self._best_of(where, number)
         return sorted(found, key=lambda task: (-task['priority'], task['_id']))[:number]
+
+    async def _best_of(self, where: Document, number: int) -> list[Document]:
+        """The best of one query, looked at twice only where something holds tasks at the head back."""
+        fields = {'task_id': True, 'priority': True, 'depends': True}
+        head = [task async for task in self._tasks.find(where, fields, sort=_BEST_FIRST, limit=number)]
+        held = await blocked(self._tasks, head)
+        if not held or len(head) < number:
+            return [task for task in head if task['task_id'] not in held]
+        with patiently():
+            return [task async for task in self._tasks.aggregate(_unblocked(where, number))]
 
     async def queue(self, tasks: Sequence[Document], note: Note) -> int:
         """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
@@ -86,7 +96,7 @@ def _unblocked(where: Document, number: int) -> list[Document]:
     unfinished = [{'$match': {'status': {'$ne': 'complete'}}}, {'$limit': 1}, {'$project': {'_id': 1}}]
     return [
         {'$match': where},
-        {'$sort': _BEST_FIRST},
+        {'$sort': dict(_BEST_FIRST)},
         {'$project': {'priority': 1, 'depends': 1}},
         {
             '$lookup': {

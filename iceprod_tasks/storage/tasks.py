@@ -1,6 +1,6 @@
 """The tasks collection: reading, creating and moving tasks. Claims have a module of their own."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.domain.statuses import STATUSES, Transition
@@ -15,7 +15,7 @@ UNFINISHED: tuple[Document, ...] = (
     {'status': 'queued'},
     {'status': 'waiting', 'managed': True},
     {'status': 'waiting', 'managed': False},
-    {'status': {'$in': list(UNFINISHED_UNSEEN)}},
+    *({'status': status} for status in UNFINISHED_UNSEEN),
 )
 """Filters that together cover all unfinished tasks, each with an index that leads to signatures."""
 
@@ -110,22 +110,9 @@ class Tasks:
         """Whether any task matches."""
         return await self._tasks.find_one(where, {'_id': True}) is not None
 
-    async def blocked(self, waiting: Iterable[Mapping[str, Any]]) -> set[str]:
-        """Those of these tasks that depend on a known task which is not complete.
-
-        Args:
-            waiting: tasks with task_id and depends.
-
-        Returns:
-            Their ids. A dependency that no task has as its id holds nothing.
-        """
-        depends = {task['task_id']: set(task['depends']) for task in waiting if task.get('depends')}
-        named = sorted(set().union(*depends.values())) if depends else []
-        if not named:
-            return set()
-        where = {'task_id': {'$in': named}, 'status': {'$ne': 'complete'}}
-        unfinished = {each['task_id'] async for each in self._tasks.find(where, {'_id': False, 'task_id': True})}
-        return {task_id for task_id, names in depends.items() if names & unfinished}
+    async def blocked(self, waiting: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Those of these tasks that depend on a known task which is not complete; see `blocked`."""
+        return await blocked(self._tasks, waiting)
 
     async def set_requirements(
         self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]
@@ -169,6 +156,25 @@ class Tasks:
         """Give a task the signature of its requirements, unless they changed meanwhile."""
         where = {'task_id': task_id, 'requirements': requirements}
         return await self._tasks.update_one(where, {'$set': {'signature': signature}})
+
+
+async def blocked(tasks: Collection, waiting: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Which tasks depend on a known task that is not complete.
+
+    Args:
+        tasks: the collection `tasks`.
+        waiting: tasks with task_id and depends.
+
+    Returns:
+        Their ids. A dependency that no task has as its id holds nothing.
+    """
+    depends = {task['task_id']: set(task['depends']) for task in waiting if task.get('depends')}
+    named = sorted(set().union(*depends.values())) if depends else []
+    if not named:
+        return set()
+    where = {'task_id': {'$in': named}, 'status': {'$ne': 'complete'}}
+    unfinished = {each['task_id'] async for each in tasks.find(where, {'_id': False, 'task_id': True})}
+    return {task_id for task_id, names in depends.items() if names & unfinished}
 
 
 def projection(keys: Sequence[str]) -> Document:

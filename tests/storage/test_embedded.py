@@ -193,13 +193,22 @@ async def test_mongod_ends_when_its_service_is_killed(folder: Path) -> None:
     assert gone
 
 
-async def test_a_start_right_after_the_service_was_killed_waits_for_the_old_mongod(folder: Path) -> None:
-    with service(folder) as (process, _, url):
+async def test_a_start_waits_for_a_mongod_that_is_ending_since_its_service_was_killed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, '_JUST_KILLED_SECONDS', 0.1)
+    with service(folder) as (process, pid, url):
         put(url, 1)
+        os.kill(pid, signal.SIGSTOP)
         process.kill()
+        process.wait()
 
-        async with running(folder) as mongod:
-            found = kept(mongod.url)
+        starting = asyncio.create_task(embedded.start(folder, cache_gb=0.25))
+        await asyncio.sleep(0.5)
+        os.kill(pid, signal.SIGCONT)
+        mongod = await starting
+        found = kept(url)
+        await mongod.stop()
 
     assert found == [1]
     assert mongod.url == url

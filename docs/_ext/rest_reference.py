@@ -1,0 +1,86 @@
+"""The directive `rest-routes`: the reference of a route table, drawn from its handlers and their schemas."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+
+import schema_fields
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from iceprod_tasks.rest.routing import Access, Route
+
+_GROUP = re.compile(r'\(\?P<(\w+)>[^)]*\)')
+_CHOICE = re.compile(r'\(\?:([^)]*)\)')
+_BODY = re.compile(r"(?:self\.body|bodies\.check)\((?:\w+, )?'(\w+)'")
+_HELPER = re.compile(r'self\.(_\w+)\(')
+_SECTION = re.compile(r'(Args|Params|Body args|Returns|Raises)\b.*:$')
+_FIELD = re.compile(r'(?P<names>\w[\w, ()]*?): (?P<text>.+)')
+
+
+def paths(pattern: str) -> list[str]:
+    """The paths of a route as people write them; more than one where it has aliases."""
+    readable = _GROUP.sub(r'{\1}', pattern)
+    choice = _CHOICE.search(readable)
+    if choice is None:
+        return [readable]
+    return [readable[: choice.start()] + word + readable[choice.end() :] for word in choice[1].split('|')]
+
+
+def describe(route: Route, method: str) -> Iterator[str]:
+    """The lines of Markdown about one method of a route."""
+    path, *aliases = paths(route.path)
+    function = getattr(route.handler, method)
+    yield from (f'### `{method.upper()} {path}`', '')
+    if aliases:
+        yield from (f'Also {" and ".join(f"`{method.upper()} {alias}`" for alias in aliases)}.', '')
+    yield from (f'*{_who(route.access[method])}* · `{route.handler.__name__}.{method}`', '')
+    yield from _words(inspect.cleandoc(function.__doc__ or ''))
+    source = inspect.getsource(function)
+    source += ''.join(inspect.getsource(getattr(route.handler, name)) for name in _HELPER.findall(source))
+    for schema in _BODY.findall(source):
+        yield from ('', f'Body, by `schemas/{schema}.json`:', '', *schema_fields.table(schema), '')
+
+
+def _who(access: Access) -> str:
+    if not access.roles:
+        return 'anybody, without a token'
+    roles = f'roles: {", ".join(access.roles)}'
+    return f'{roles}; a user needs {access.dataset} permission on the dataset' if access.dataset else roles
+
+
+def _words(docstring: str) -> Iterator[str]:
+    """A Google style docstring as Markdown: each section a line in bold and a list."""
+    inside = False
+    for line in docstring.splitlines():
+        text = line.strip()
+        if _SECTION.fullmatch(text):
+            inside = True
+            yield from ('', f'**{text.removesuffix(":")}**', '')
+        elif inside and line.startswith(' '):
+            field = _FIELD.fullmatch(text)
+            yield f'- {field["names"]}: {field["text"]}' if field else f'  {text}'
+        else:
+            inside = False if text else inside
+            yield text
+
+
+class RestRoutes(SphinxDirective):
+    """`rest-routes`: its argument is the name of a module of handlers."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """A section for each method of each route."""
+        module = importlib.import_module(f'iceprod_tasks.rest.handlers.{self.arguments[0]}')
+        self.env.note_dependency(inspect.getfile(module))
+        lines = [line for route in module.ROUTES for method in route.access for line in describe(route, method)]
+        return self.parse_text_to_nodes('\n'.join(lines), allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx of the directive."""
+    app.add_directive('rest-routes', RestRoutes)
+    return {'parallel_read_safe': True}

@@ -1,0 +1,269 @@
+#!/usr/bin/env bash
+# Every route of the native REST API by curl, with the answer that each request gets.
+#
+# Needs bash, curl, and two variables: ICEPROD_TASKS_SERVER, the address of a service that nobody else uses, and
+# ICEPROD_TASKS_TOKEN, a token of role admin. Ends with 1 at the first answer that is not the one written here.
+set -euo pipefail
+: "${ICEPROD_TASKS_SERVER:?}" "${ICEPROD_TASKS_TOKEN:?}"
+
+# call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status.
+call() {
+    local wanted=$1 method=$2 path=$3 body=${4:-}
+    local -a options=(--silent --show-error --globoff --request "$method" --write-out '\n%{http_code}')
+    options+=(--header "Authorization: Bearer $ICEPROD_TASKS_TOKEN")
+    [ -z "$body" ] || options+=(--header 'Content-Type: application/json' --data "$body")
+    answer=$(curl "${options[@]}" "$ICEPROD_TASKS_SERVER$path")
+    status=${answer##*$'\n'} answer=${answer%$'\n'*}
+    echo "$status $method $path ${answer:0:200}"
+    [ "$status" = "$wanted" ] || { echo "expected $wanted" >&2; exit 1; }
+}
+
+# answers PATTERN: stop unless the last answer is like this; * stands for anything.
+answers() {
+    # To bash a bracket would begin a set of characters.
+    local pattern=${1//\[/\\[}
+    # shellcheck disable=SC2053
+    [[ $answer == $pattern ]] || { echo "expected $1" >&2; exit 1; }
+}
+
+# Is the service there? No token is needed.
+call 200 GET /healthz
+answers '{}'
+
+
+## Tasks, one by one. These belong to no dataset that the service knows, so its scheduler leaves them alone.
+
+# Names that no other run of this script has, and a priority higher than what earlier runs have left.
+now=$(date +%s)
+run=$now$$
+dataset=bycurl$run
+task() { echo '{"dataset_id":"'"$dataset"'","job_id":"job'"$run"'","job_index":0,"task_index":'"$1"',"name":"'"$2"'",
+                "depends":['"${3:-}"'],"requirements":{"cpu":1,"memory":2.0},"priority":'"$now"'}'; }
+
+# Create a task. The answer is its id; the status is waiting unless the body says another.
+call 201 POST /tasks "$(task 0 generate)"
+answers '{"result":"*"}'
+first=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+
+# A second one that depends on the first.
+call 201 POST /tasks "$(task 1 filter "\"$first\"")"
+second=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+
+# A body that does not fit its schema is refused, with the reason.
+call 400 POST /tasks '{"dataset_id":"d"}'
+answers '{"code":400,"error":"missing key: job_id"}'
+
+# Read a task.
+call 200 GET "/tasks/$first"
+answers '{*"status":"waiting"*}'
+
+# A task that does not exist.
+call 404 GET /tasks/nosuchtask
+answers '{"code":404,"error":"Task not found"}'
+
+# Merge fields into a task: a priority, and a key of one's own. The answer is the task after it.
+call 200 PATCH "/tasks/$first" '{"priority":'$((now + 1))',"colour":"blue"}'
+answers '{*"colour":"blue"*}'
+
+# A page of all tasks: three fields, the best first.
+call 200 GET '/tasks?status=waiting|queued&keys=task_id|name|priority&sort=priority=-1&limit=10'
+answers '{"tasks":[{*"priority":'$((now + 1))'},*]}'
+
+# Count the tasks of the service by status; all eight statuses are there.
+call 200 GET /task_counts/status
+answers '{"idle":*,"waiting":*,"queued":*,"processing":*,"reset":*,"suspended":*,"failed":*,"complete":*}'
+
+
+## Queue, claim, report.
+
+# Queue waiting tasks, the best first. The second depends on one that is not complete: it is passed over.
+call 200 POST /task_actions/queue '{"num_tasks":1}'
+answers '{"queued":1}'
+
+# A pilot claims a task that fits what it offers. It makes the claim id itself; query_params narrows the choice.
+claim_id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+claim='{"requirements":{"cpu":2,"memory":4,"site":"here"},"query_params":{"dataset_id":"'$dataset'"},
+        "claim_id":"'$claim_id'","lease_seconds":60,"pilot":"curl"}'
+call 200 POST /task_actions/process "$claim"
+answers "{*\"task_id\":\"$first\"*}"
+
+# The answer got lost? The same request gets the same task. `processing` is another name of this route.
+call 200 POST /task_actions/processing "$claim"
+answers "{*\"task_id\":\"$first\"*}"
+
+# Nothing that fits is queued: 404, with the number of unfinished tasks that fit.
+call 404 POST /task_actions/process '{"requirements":{"cpu":2},"query_params":{"dataset_id":"'"$dataset"'"}}'
+answers '{"code":404,"error":"Task not found","left":*}'
+
+# Give the task back unfinished. It is queued again, and this counts as an eviction, not as a failure.
+call 200 POST "/tasks/$first/task_actions/hand_back" '{"claim_id":"'"$claim_id"'","reason":"the node is drained"}'
+answers '{}'
+
+# The claim is over: it gives nothing any more, and its id opens no other.
+call 410 POST /task_actions/process "$claim"
+answers '{"code":410,"error":"This claim is over"}'
+
+# Claim it again, with a new id.
+claim_id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+call 200 POST /task_actions/process '{"query_params":{"dataset_id":"'"$dataset"'"},"claim_id":"'"$claim_id"'"}'
+answers '{*"epoch":2*}'
+
+# A report by another claim changes nothing.
+call 409 POST "/tasks/$first/task_actions/complete" '{"claim_id":"00000000000000000000000000000000"}'
+answers '{"code":409,"error":"The claim is not the task'"'"'s current claim"}'
+
+# A try that failed: the task is reset, its failures count one more, and memory grows to 1.5 times what was used.
+call 200 POST "/tasks/$first/task_actions/reset" \
+    '{"claim_id":"'"$claim_id"'","time_used":60,"resources":{"memory":2.5},"reason":"out of memory","exit_code":137}'
+answers '{}'
+call 200 GET "/tasks/$first"
+answers '{*"memory":3.75*"failures":1*}'
+
+# What reports said, oldest first.
+call 200 GET "/tasks/$first/messages"
+answers '{"messages":[{*"the node is drained"*},{*"out of memory"*}]}'
+
+# Set a status by hand.
+call 200 PUT "/tasks/$first/status" '{"status":"processing"}'
+answers '{}'
+
+# End a task well. Pilots that know of no claim ids report like this.
+call 200 POST "/tasks/$first/task_actions/complete" '{"time_used":3600,"site":"here"}'
+answers '{}'
+
+# A complete task cannot fail any more.
+call 400 POST "/tasks/$first/task_actions/failed" '{"reason":"late"}'
+answers '{"code":400,"error":"Task not found"}'
+
+# End a task that will not do better at another try. `error` is another name of `reset`.
+call 200 POST "/tasks/$second/task_actions/failed" '{"reason":"the input does not exist"}'
+answers '{}'
+call 200 POST "/tasks/$second/task_actions/error" '{"reason":"it does, by now"}'
+answers '{}'
+
+# Set the status of up to 100 000 tasks at once.
+call 200 POST /task_actions/bulk_status/suspended '{"tasks":["'"$second"'"]}'
+answers '{}'
+
+
+## The tasks of a dataset.
+
+# All of them, or those of a status, job or name; by id.
+call 200 GET "/datasets/$dataset/tasks?status=complete|suspended&keys=name|status"
+answers "{\"$first\":{*},\"$second\":{*}}"
+
+# One of them.
+call 200 GET "/datasets/$dataset/tasks/$first?keys=walltime"
+answers '{"walltime":1.0,"task_id":"*"}'
+
+# Set the status of one, and of many; tasks of other datasets are passed over.
+call 200 PUT "/datasets/$dataset/tasks/$second/status" '{"status":"waiting"}'
+answers '{}'
+call 200 POST "/datasets/$dataset/task_actions/bulk_status/suspended" '{"tasks":["'"$second"'"]}'
+answers '{}'
+
+# Set requirements of all tasks of a name, up or down.
+call 200 PATCH "/datasets/$dataset/task_actions/bulk_requirements/filter" '{"memory":1.5,"os":["debian_12"]}'
+answers '{}'
+
+# Task ids by status.
+call 200 GET "/datasets/$dataset/task_summaries/status"
+answers "{\"suspended\":[\"$second\"],\"complete\":[\"$first\"]}"
+
+# Numbers by status, and by name and status.
+call 200 GET "/datasets/$dataset/task_counts/status"
+answers '{"suspended":1,"complete":1}'
+call 200 GET "/datasets/$dataset/task_counts/name_status"
+answers '{"generate":{"complete":1},"filter":{"suspended":1}}'
+
+# Wall times of complete tasks, in hours.
+call 200 GET "/datasets/$dataset/task_stats"
+answers '{"generate":{"count":1,*"avg_hrs":1.0,*}}'
+
+
+## Files of tasks.
+
+# Add a file to the task with this job_index and name.
+call 201 POST "/datasets/$dataset/files" \
+    '{"filename":"gsiftp://data.example/in.zst","movement":"input","job_index":0,"task_name":"generate"}'
+answers "{\"result\":\"$first\"}"
+
+# Add a file to a task by its id.
+call 201 POST "/datasets/$dataset/files/$first" '{"filename":"out.txt","movement":"output","transfer":"maybe"}'
+answers '{}'
+
+# List those of the dataset, and those of a task.
+call 200 GET "/datasets/$dataset/files"
+answers '{"files":[{*"remote":"gsiftp://data.example/in.zst"*},{*"remote":"out.txt"*}]}'
+call 200 GET "/datasets/$dataset/files/$first"
+answers '{"files":[*]}'
+
+# Remove all files of a task.
+call 200 DELETE "/datasets/$dataset/files/$first"
+answers '{}'
+
+
+## Datasets, configs, jobs.
+
+# Submit a dataset with a config. The scheduler makes its jobs and tasks, here two of each; they want a site that
+# does not exist, so that nobody runs them.
+config='{"version":1,"description":"by curl","tasks":[{"name":"greet","command":"echo hello",
+         "requirements":{"site":"nowhere"}}]}'
+call 201 POST /datasets \
+    '{"description":"by curl","jobs_submitted":2,"tasks_submitted":2,"tasks_per_job":1,"group":"users","config":'"$config"'}'
+answers '{"result":"/datasets/*"}'
+dataset=$(sed 's/.*\/\(.*\)"}/\1/' <<< "$answer")
+
+# All datasets that the caller may read, and one of them.
+call 200 GET '/datasets?status=processing&keys=description|status'
+answers "{*\"$dataset\":{*}*}"
+call 200 GET "/datasets/$dataset"
+answers '{*"jobs_submitted":2*}'
+
+# The config, read and replaced.
+call 200 GET "/config/$dataset"
+answers '{"version":1,*}'
+call 200 PUT "/config/$dataset" "$config"
+answers '{}'
+
+# A config that cannot become tasks is refused, with the place.
+call 400 PUT "/config/$dataset" '{"version":1,"description":"","tasks":[{"name":"greet","command":"echo ${JOB}"}]}'
+answers '{"code":400,"error":"tasks[0].command: unknown name ${JOB}"}'
+
+# Its jobs by status. The scheduler needs a moment to make them.
+for _ in $(seq 60); do
+    call 200 GET "/datasets/$dataset/job_counts/status"
+    [ "$answer" != '{"processing":2}' ] || break
+    sleep 0.5
+done
+answers '{"processing":2}'
+
+# Its jobs, and one of them by two ways.
+call 200 GET "/datasets/$dataset/jobs?job_index=1&keys=job_index|status"
+answers '{"*":{*"job_index":1*}}'
+job=$(sed 's/{"\([0-9a-f]*\)".*/\1/' <<< "$answer")
+call 200 GET "/jobs/$job"
+answers '{*"tasks_total":1*}'
+call 200 GET "/datasets/$dataset/jobs/$job"
+answers '{*"job_index":1*}'
+
+
+## What every route answers when something is wrong.
+
+# No route of this name, here or anywhere.
+call 404 GET /nosuchroute
+answers '{"code":404,"error":"Not found"}'
+
+# A method that the route does not have.
+call 405 DELETE /tasks
+answers '{"code":405,"error":"Method Not Allowed"}'
+
+# A body that is no JSON.
+call 400 PATCH "/tasks/$first" '{oops'
+answers '{"code":400,"error":"the body is not valid JSON"}'
+
+# No valid token.
+ICEPROD_TASKS_TOKEN=none call 401 GET "/tasks/$first"
+answers '{"code":401,"error":"Authentication failed"}'
+
+echo 'all answers are as written'

@@ -1,0 +1,99 @@
+"""Asking for work: every slot asks once, and of those that found none a single one goes on asking."""
+
+import asyncio
+import itertools
+import logging
+
+from iceprod_tasks.client import AsyncClient, Claim, Gone, NoWork, Retry, ServerError, new_claim_id
+from iceprod_tasks.pilot.plan import Plan
+from iceprod_tasks.pilot.stopping import pause, within
+
+log = logging.getLogger(__name__)
+
+LAST_ANSWER_SECONDS = 10.0
+POLL_SECONDS_UNTIL_EMPTY = 2.0
+
+
+class Line:
+    """Where the idle slots of a pilot stand: the first polls, the others wait behind it.
+
+    Args:
+        client: the way to the service.
+        plan: the pilot's orders.
+        stop: set when the pilot was told to stop.
+    """
+
+    def __init__(self, client: AsyncClient, plan: Plan, stop: asyncio.Event) -> None:
+        self._client = client.retrying(None)
+        self._plan = plan
+        self._stop = stop
+        self._front = asyncio.Lock()
+        longest_seconds = min(plan.poll_seconds, POLL_SECONDS_UNTIL_EMPTY) if plan.until_empty else plan.poll_seconds
+        self._polling = Retry(seconds=None, longest_seconds=longest_seconds)
+        self._mending = Retry(seconds=None)
+
+    async def claim(self, slot: str) -> Claim | None:
+        """The next task for a slot; None when the slot shall end.
+
+        Args:
+            slot: the slot's name.
+
+        Raises:
+            ClientError: the service will not have this pilot.
+        """
+        try:
+            return await within(self._next(slot), self._stop, LAST_ANSWER_SECONDS)
+        except TimeoutError:
+            log.warning('%s: no answer to the last question for work', slot)
+            return None
+
+    async def _next(self, slot: str) -> Claim | None:
+        if self._stop.is_set():
+            return None
+        answer: Claim | NoWork | None = await self._ask(slot)
+        if self._go_on(answer):
+            answer = await self._stand_in_line(slot)
+        return answer if isinstance(answer, Claim) else None
+
+    async def _stand_in_line(self, slot: str) -> Claim | NoWork | None:
+        # Who waited behind another that found work asks at once: there may be more.
+        somebody_polls = self._front.locked()
+        async with self._front:
+            if not somebody_polls:
+                await self._rest(0)
+            for attempt in itertools.count(1):
+                if self._stop.is_set():
+                    break
+                answer = await self._ask(slot)
+                if not self._go_on(answer):
+                    return answer
+                await self._rest(attempt)
+        return None
+
+    def _go_on(self, answer: Claim | NoWork | None) -> bool:
+        return isinstance(answer, NoWork) and not (self._plan.until_empty and answer.left == 0)
+
+    async def _rest(self, attempt: int) -> None:
+        await pause(self._stop, self._polling.delay(attempt) or 0.0)
+
+    async def _ask(self, slot: str) -> Claim | NoWork:
+        """One question, repeated under the same claim id until its answer is known."""
+        claim_id = new_claim_id()
+        attempt = 0
+        while True:
+            try:
+                return await self._client.claim(
+                    self._plan.offer.requirements(),
+                    claim_id=claim_id,
+                    lease_seconds=self._plan.lease_seconds,
+                    site=self._plan.offer.site,
+                    pilot=slot,
+                )
+            except NoWork as answer:
+                return answer
+            except Gone:
+                claim_id = new_claim_id()
+            except ServerError as error:
+                log.warning('%s: claim: %s; asking again', slot, error, extra={'action': 'claim'})
+            await asyncio.sleep(self._mending.delay(attempt) or 0.0)
+            attempt += 1

@@ -1,0 +1,1 @@
+"""Tests of the pilot, with real processes, against a stand-in for the service."""
