@@ -15,7 +15,8 @@ version = release = __version__
 
 extensions = ['myst_parser', 'rest_reference', 'schema_fields', 'status_drawing']
 exclude_patterns = ['_build']
-suppress_warnings: list[str] = []
+# What docstrings quote is JSON and Python.
+smartquotes = False
 nitpicky = True
 # Headings of three levels can be linked to, as `page.md#heading`.
 myst_heading_anchors = 3

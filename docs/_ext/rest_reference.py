@@ -16,7 +16,10 @@ _GROUP = re.compile(r'\(\?P<(\w+)>[^)]*\)')
 _CHOICE = re.compile(r'\(\?:([^)]*)\)')
 _BODY = re.compile(r"(?:self\.body|bodies\.check)\((?:\w+, )?'(\w+)'")
 _HELPER = re.compile(r'self\.(_\w+)\(')
-_SECTION = re.compile(r'(Args|Params|Body args|Returns|Raises)\b.*:$')
+_SECTIONS = {
+    'Args:': 'In the path', 'Params (optional):': 'In the query, all optional', 'Body args (json):': 'In the body',
+    'Returns:': 'Answer',
+}  # fmt: skip
 _FIELD = re.compile(r'(?P<names>\w[\w, ()]*?): (?P<text>.+)')
 
 
@@ -36,7 +39,8 @@ def describe(route: Route, method: str) -> Iterator[str]:
     yield from (f'### `{method.upper()} {path}`', '')
     if aliases:
         yield from (f'Also {" and ".join(f"`{method.upper()} {alias}`" for alias in aliases)}.', '')
-    yield from (f'*{_who(route.access[method])}* · `{route.handler.__name__}.{method}`', '')
+    name, what = route.handler.__name__, inspect.cleandoc(route.handler.__doc__ or '').splitlines()[0]
+    yield from (f'*{_who(route.access[method])}* · `{name}.{method}`: {what}', '')
     yield from _words(inspect.cleandoc(function.__doc__ or ''))
     source = inspect.getsource(function)
     source += ''.join(inspect.getsource(getattr(route.handler, name)) for name in _HELPER.findall(source))
@@ -56,9 +60,9 @@ def _words(docstring: str) -> Iterator[str]:
     inside = False
     for line in docstring.splitlines():
         text = line.strip()
-        if _SECTION.fullmatch(text):
+        if text in _SECTIONS:
             inside = True
-            yield from ('', f'**{text.removesuffix(":")}**', '')
+            yield from ('', f'**{_SECTIONS[text]}**', '')
         elif inside and line.startswith(' '):
             field = _FIELD.fullmatch(text)
             yield f'- {field["names"]}: {field["text"]}' if field else f'  {text}'

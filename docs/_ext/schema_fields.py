@@ -58,8 +58,8 @@ def _kind(field: Mapping[str, Any]) -> str:
     if 'type' not in field:
         return 'one of' if 'enum' in field else 'anything'
     kind = ' or '.join([field['type']] if isinstance(field['type'], str) else field['type'])
-    items = field.get('items')
-    return f'{kind} of {_kind(_resolved(items))}s' if items else kind
+    items = field.get('items', {'type': 'string'} if field.get('x-ids') else None)
+    return f'{kind} of {_kind(_resolved(items))}' if items else kind
 
 
 def _rules(field: Mapping[str, Any], *, required: bool = False) -> Iterator[str]:
@@ -73,11 +73,17 @@ def _rules(field: Mapping[str, Any], *, required: bool = False) -> Iterator[str]
         yield 'with a fraction, as 1.0'
     if 'pattern' in field:
         yield f'like {_code(field["pattern"])}'
-    for keyword, words in _BOUNDS.items():
-        if keyword in field:
-            yield words.format(f'{field[keyword]:,}'.replace(',', ' '))
+    yield from _bounds(field)
     if 'default' in field:
         yield f'{_json(field["default"])} unless told'
+
+
+def _bounds(field: Mapping[str, Any]) -> Iterator[str]:
+    for keyword, words in _BOUNDS.items():
+        if field.get(keyword) == 1 and keyword in ('minLength', 'minItems', 'minProperties'):
+            yield 'not empty'
+        elif keyword in field:
+            yield words.format(f'{field[keyword]:,}'.replace(',', ' '))
 
 
 def _json(value: Any) -> str:

@@ -154,7 +154,7 @@ answers "{\"$first\":{*},\"$second\":{*}}"
 
 # One of them.
 call 200 GET "/datasets/$dataset/tasks/$first?keys=walltime"
-answers '{"walltime":1.0,"task_id":"*"}'
+answers '{*"walltime":1.0*}'
 
 # Set the status of one, and of many; tasks of other datasets are passed over.
 call 200 PUT "/datasets/$dataset/tasks/$second/status" '{"status":"waiting"}'
@@ -264,6 +264,6 @@ answers '{"code":400,"error":"the body is not valid JSON"}'
 
 # No valid token.
 ICEPROD_TASKS_TOKEN=none call 401 GET "/tasks/$first"
-answers '{"code":401,"error":"Authentication failed"}'
+answers '{"code":401,"error":"authentication failed"}'
 
 echo 'all answers are as written'

@@ -6,7 +6,6 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.files import new_file, shown
-from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.storage.tasks import among
 
 
@@ -42,12 +41,10 @@ async def attached(service: Service, dataset_id: str, task_id: str | None = None
     return [shown(entry) for entry in await service.store.files.of(dataset_id, task_id)]
 
 
-async def detach(service: Service, dataset_id: str, task_id: str) -> None:
-    """Remove all file entries of a task."""
-    await service.store.files.remove(dataset_id, task_id)
+async def detach(service: Service, dataset_id: str, task_id: str, filename: str | None = None) -> None:
+    """Remove all file entries of a task, or those of one file."""
+    await service.store.files.remove(dataset_id, task_id, filename)
 
 
 async def _add(service: Service, dataset_id: str, task_id: str, given: Mapping[str, Any]) -> None:
-    await service.store.files.add(
-        {'file_id': new_id(), 'dataset_id': dataset_id, 'task_id': task_id, **new_file(given)}
-    )
+    await service.store.files.put(new_file(dataset_id, task_id, given))

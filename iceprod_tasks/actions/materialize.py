@@ -15,25 +15,29 @@ from iceprod_tasks.domain.placeholders import expand_all
 from iceprod_tasks.domain.requirements import Requirements, fits
 from iceprod_tasks.domain.tasks import Task, materialized_id, new_task
 from iceprod_tasks.storage.client import utc_now
-from iceprod_tasks.storage.datasets import in_statuses
 
 _TASKS_AT_ONCE = 2000
 
 
-async def materialize(service: Service, dataset_id: str, *, at_most_tasks: int = 20_000) -> int:
+async def materialize_all(service: Service) -> int:
+    """Make missing jobs of every dataset, a bounded number of each; how many jobs."""
+    return sum([await materialize(service, dataset) async for dataset in service.store.datasets.unmade()])
+
+
+async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_tasks: int = 20_000) -> int:
     """Make jobs of a dataset that are still missing.
 
     Args:
         service: the service.
-        dataset_id: of a dataset in status processing; others are left alone.
+        dataset: the dataset; without a config of our version nothing is made.
         at_most_tasks: where to stop for this time.
 
     Returns:
         How many jobs were made or found made; 0 when all are there.
     """
-    dataset = await service.store.datasets.get(dataset_id)
+    dataset_id = dataset['dataset_id']
     config = await service.store.datasets.config(dataset_id)
-    if dataset is None or dataset['status'] != 'processing' or config is None or not is_ours(config):
+    if config is None or not is_ours(config):
         return 0
     plan = _Plan(dataset, config)
     first: int = dataset['jobs_materialized']
@@ -53,9 +57,9 @@ async def materialize(service: Service, dataset_id: str, *, at_most_tasks: int =
 async def unmade(service: Service, offer: Requirements) -> int:
     """How many tasks that would fit an offer are described by configs and not made yet."""
     count = 0
-    async for dataset in service.store.datasets.select(in_statuses('processing')):
+    async for dataset in service.store.datasets.unmade():
         jobs_missing = dataset['jobs_submitted'] - dataset['jobs_materialized']
-        config = await service.store.datasets.config(dataset['dataset_id']) if jobs_missing > 0 else None
+        config = await service.store.datasets.config(dataset['dataset_id'])
         if config is not None and is_ours(config):
             count += jobs_missing * sum(fits(task.get('requirements', {}), offer) for task in config['tasks'])
     return count
@@ -111,6 +115,5 @@ class _Plan:
                 'job_id': jobs_domain.materialized_id(self._dataset_id, job_index),
                 'task_id': task_id,
             }
-            for number, given in enumerate(described.get('files', ())):
-                entry = new_file(expand_all(given, names))
-                yield {'file_id': f'{task_id}{number:04d}', 'dataset_id': self._dataset_id, 'task_id': task_id, **entry}
+            for given in described.get('files', ()):
+                yield new_file(self._dataset_id, task_id, expand_all(given, names))

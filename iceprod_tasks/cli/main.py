@@ -28,3 +28,6 @@ def main() -> None:
 
 for command in (serve, token, submit, status, pilot):
     main.add_command(command)
+
+if __name__ == '__main__':
+    main()

@@ -5,7 +5,16 @@ from typing import Any
 
 import click
 
+from iceprod_tasks.client import AsyncClient
+
 Command = Callable[..., Any]
+
+_PATIENCE_SECONDS = 5.0
+
+
+def service(server: str, token: str) -> AsyncClient:
+    """The service that a command asks; a person does not wait long for one that is not there."""
+    return AsyncClient(server, token, retry_seconds=_PATIENCE_SECONDS)
 
 
 def service_options(command: Command) -> Command:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from iceprod_tasks.cli.endings import plainly
-from iceprod_tasks.cli.options import json_option, service_options
+from iceprod_tasks.cli.options import json_option, service, service_options
 from iceprod_tasks.client import AsyncClient
 from iceprod_tasks.domain.statuses import STATUSES
 
@@ -37,7 +37,7 @@ def status(dataset_id: str | None, server: str, token: str, **given: Any) -> Non
     Example:  iceprod-tasks status --watch
     """
     with plainly():
-        asyncio.run(_show(AsyncClient(server, token), dataset_id, _Show(**given)))
+        asyncio.run(_show(service(server, token), dataset_id, _Show(**given)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _table(found: dict[str, Any]) -> Table:
 
 
 def _empty(*columns: str) -> Table:
-    table = Table(title_justify='left', title_style='bold', box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title_justify='left', title_style='bold', box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, overflow='fold')
     for name in (*STATUSES, _TOTAL):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from iceprod_tasks.cli.endings import FAILED, plainly, stop
-from iceprod_tasks.cli.options import json_option, service_options
+from iceprod_tasks.cli.options import json_option, service, service_options
 from iceprod_tasks.client import AsyncClient
 
 _LOOK_SECONDS = 0.5
@@ -36,7 +36,7 @@ def submit(file: Path, server: str, token: str, wait: bool, as_json: bool, **giv
     """
     with plainly():
         dataset = _dataset(file, given)
-        status = asyncio.run(_submit(AsyncClient(server, token), dataset, wait=wait, as_json=as_json))
+        status = asyncio.run(_submit(service(server, token), dataset, wait=wait, as_json=as_json))
     if wait and status != 'complete':
         stop(f'the dataset has ended in {status}', FAILED)
 

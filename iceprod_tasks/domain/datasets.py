@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.domain.errors import InvalidRequest
+from iceprod_tasks.domain.files import check_local
 from iceprod_tasks.domain.placeholders import unknown_names
 
 DATASET_STATUSES = ('processing', 'truncated', 'suspended', 'errors', 'complete')
@@ -80,7 +81,7 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
 
     Raises:
         InvalidRequest: a placeholder or dependency names nothing, two tasks have one name, dependencies form a
-            circle, or the number of tasks is not the dataset's.
+            circle, a file would leave its directory, or the number of tasks is not the dataset's.
     """
     tasks: Sequence[Mapping[str, Any]] = config['tasks']
     for place, name in unknown_names(list(tasks), 'tasks'):
@@ -91,6 +92,8 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
     for index, task in enumerate(tasks):
         if task['name'] in names[:index]:
             raise InvalidRequest(f'tasks[{index}].name: {task["name"]} is already the name of another task')
+        for number, file in enumerate(task.get('files', ())):
+            check_local(file.get('local', ''), f'tasks[{index}].files[{number}].local')
     dependency_order(tasks)
 
 

@@ -38,11 +38,17 @@ class InvalidRequest(IceprodTasksError):
 
 
 class NotAuthenticated(IceprodTasksError):
-    """Authentication failed."""
+    """authentication failed.
+
+    In the words of the contract, which clients may compare.
+    """
 
 
 class NotPermitted(IceprodTasksError):
-    """Authorization failed."""
+    """authorization failed.
+
+    In the words of the contract, which clients may compare.
+    """
 
 
 class NotFound(IceprodTasksError):

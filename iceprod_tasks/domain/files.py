@@ -1,5 +1,6 @@
 """File entries of a task: what is to be moved, where to, in which direction."""
 
+import uuid
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,10 +12,14 @@ _MAYBE = frozenset({'m', 'maybe', 'exists'})
 _SHOWN = ('type', 'movement', 'remote', 'local', 'compression', 'transfer')
 
 
-def new_file(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A file entry as stored and shown, from the body of a request.
+def new_file(dataset_id: str, task_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A file entry as stored.
+
+    The same file named again for the same task, place and direction is the same entry: its id is made from these.
 
     Args:
+        dataset_id: of the task's dataset.
+        task_id: of the task.
         given: filename, movement, and optionally local, transfer, compression, type.
 
     Raises:
@@ -22,7 +27,11 @@ def new_file(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     local = given.get('local', '')
     check_local(local)
+    place = f'file:{task_id}:{given["movement"]}:{local}:{given["filename"]}'
     return {
+        'file_id': uuid.uuid5(uuid.NAMESPACE_OID, place).hex,
+        'dataset_id': dataset_id,
+        'task_id': task_id,
         'type': given.get('type', 'permanent'),
         'movement': given['movement'],
         'remote': given['filename'],
@@ -47,12 +56,16 @@ def transfer_rule(given: object) -> bool | str:
     return bool(given)
 
 
-def check_local(local: str) -> None:
+def check_local(local: str, place: str = 'local') -> None:
     """Refuse a local name that is not a plain relative path.
+
+    Args:
+        local: the name.
+        place: where it stands, for the error.
 
     Raises:
         InvalidRequest: it is absolute, or goes up.
     """
     path = PurePosixPath(local)
     if path.is_absolute() or '..' in path.parts:
-        raise InvalidRequest('invalid file data: "local" must stay in the task\'s directory')
+        raise InvalidRequest(f"invalid file data: {place} must stay in the task's directory")

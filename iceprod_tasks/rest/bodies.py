@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 import orjson
 from jsonschema import Draft202012Validator, validators
-from referencing import Registry, Resource
 
 from iceprod_tasks.domain.errors import InvalidRequest
 
@@ -160,16 +159,35 @@ def _folder() -> Path:
 
 
 @functools.cache
-def _registry() -> Registry[Any]:
-    found = [(f'{name}.json', Resource.from_contents(load_schema(name))) for name in schema_names()]
-    return Registry().with_resources(found)
+def whole_schema(name: str) -> Any:
+    """A schema with what it refers to put in place.
+
+    Following references at each check costs more than all the rest of a small body.
+    """
+    return _put_in_place(load_schema(name), name)
+
+
+def _put_in_place(part: Any, name: str) -> Any:
+    if isinstance(part, list):
+        return [_put_in_place(item, name) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if '$ref' not in part:
+        return {key: _put_in_place(item, name) for key, item in part.items()}
+    file, _, pointer = part['$ref'].partition('#')
+    name = file.removesuffix('.json') or name
+    target = load_schema(name)
+    for step in pointer.split('/')[1:]:
+        target = target[step]
+    beside = {key: item for key, item in part.items() if key != '$ref'}
+    return {**_put_in_place(target, name), **beside}
 
 
 @functools.cache
 def _validator(name: str) -> Draft202012Validator:
-    schema = load_schema(name)
+    schema = whole_schema(name)
     _STRICT.check_schema(schema)
-    validator: Draft202012Validator = _STRICT(schema, registry=_registry())
+    validator: Draft202012Validator = _STRICT(schema)
     return validator
 
 

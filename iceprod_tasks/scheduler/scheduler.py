@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from iceprod_tasks.actions.materialize import materialize
+from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.require import sign
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import Unavailable
@@ -56,7 +56,7 @@ class Scheduler:
     async def sweep(self) -> int:
         """Look for all there is to do, a bounded portion of each kind; how much was changed."""
         service = self._service
-        changed = await self._safely('materialize', self._materialize)
+        changed = await self._safely('materialize', lambda: materialize_all(service))
         changed += await self._safely('sign', lambda: sign(service))
         changed += await self._safely('retry', self._retry)
         changed += await self._safely('release', self._release_next)
@@ -80,9 +80,6 @@ class Scheduler:
         if changed:
             log.info('%s: %d', action, changed, extra={'action': action})
         return changed
-
-    async def _materialize(self) -> int:
-        return sum([await materialize(self._service, each) for each in await chores.active_datasets(self._service)])
 
     async def _retry(self) -> int:
         return await chores.retry(self._service, await chores.active_datasets(self._service))

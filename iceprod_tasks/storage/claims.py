@@ -182,4 +182,3 @@ def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:
 def unheld(task_id: str) -> Document:
     """The filter of a task on which no claim with a pilot's own id is open (those have a lease)."""
     return {'task_id': task_id, '$or': [{'status': {'$ne': 'processing'}}, {'lease_until': None}]}
-

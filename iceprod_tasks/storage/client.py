@@ -203,9 +203,7 @@ class Collection:
             Duplicate: the change would break a unique index.
         """
         with driver_errors():
-            return await self._raw.find_one_and_update(
-                where, update, return_document=ReturnDocument.AFTER, **options
-            )
+            return await self._raw.find_one_and_update(where, update, return_document=ReturnDocument.AFTER, **options)
 
     async def replace_one(self, where: Filter, document: Document) -> None:
         """Put a document in place of the one that matches, or store it."""
@@ -264,4 +262,3 @@ async def _reading(cursor: Any) -> AsyncIterator[Document]:
             yield document
     finally:
         await cursor.close()
-

@@ -46,6 +46,11 @@ class Datasets:
         """Datasets one after the other."""
         return self._datasets.find(where, {**_HIDDEN, **dict.fromkeys(keys, True)}, sort=list(sort))
 
+    def unmade(self) -> AsyncIterator[Document]:
+        """Datasets in progress whose jobs have not all been made."""
+        missing = {'$lt': ['$jobs_materialized', '$jobs_submitted']}
+        return self._datasets.find({'status': 'processing', '$expr': missing}, _HIDDEN, sort=[('_id', 1)])
+
     async def readable_ids(self, user: str, groups: Sequence[str]) -> list[str]:
         """The datasets that a user may read."""
         where = {'$or': [{'read_users': user}, {'read_groups': {'$in': list(groups)}}]}
@@ -62,9 +67,7 @@ class Datasets:
 
     async def advance(self, dataset_id: str, jobs_materialized: int) -> None:
         """Note how many jobs have been made; it never goes back."""
-        await self._datasets.update_one(
-            {'dataset_id': dataset_id}, {'$max': {'jobs_materialized': jobs_materialized}}
-        )
+        await self._datasets.update_one({'dataset_id': dataset_id}, {'$max': {'jobs_materialized': jobs_materialized}})
 
     async def access(self, dataset_id: str) -> Document | None:
         """Who may read and write a dataset."""

@@ -73,7 +73,7 @@ class EmbeddedMongod:
         Returns:
             The exit code, negative for a signal.
         """
-        while (exit_code := self.exit_code) is None:  # noqa: ASYNC110 - a child that ends sets no Event
+        while (exit_code := self.exit_code) is None:
             await asyncio.sleep(0.1)
         return exit_code
 

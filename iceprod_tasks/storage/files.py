@@ -17,9 +17,9 @@ class Files:
     def __init__(self, collection: Collection) -> None:
         self._files = collection
 
-    async def add(self, entry: Document) -> None:
-        """Store a new entry."""
-        await self._files.insert_one(entry)
+    async def put(self, entry: Document) -> None:
+        """Store an entry, in place of the same one where it is there."""
+        await self._files.replace_one({'file_id': entry['file_id']}, entry)
 
     async def add_absent(self, entries: Sequence[Document]) -> int:
         """Store those entries that are not there yet; how many were stored."""
@@ -30,6 +30,7 @@ class Files:
         where = {'dataset_id': dataset_id} if task_id is None else {'dataset_id': dataset_id, 'task_id': task_id}
         return [entry async for entry in self._files.find(where, _SHOWN, sort=[('_id', 1)])]
 
-    async def remove(self, dataset_id: str, task_id: str) -> int:
-        """Remove all entries of a task; how many there were."""
-        return await self._files.delete_many({'dataset_id': dataset_id, 'task_id': task_id})
+    async def remove(self, dataset_id: str, task_id: str, filename: str | None = None) -> int:
+        """Remove all entries of a task, or those of one file; how many there were."""
+        where = {'dataset_id': dataset_id, 'task_id': task_id}
+        return await self._files.delete_many(where if filename is None else {**where, 'remote': filename})

@@ -103,4 +103,3 @@ def _plain(value: Any) -> Any:
 
 def _stored(value: Any) -> Any:
     return datetime.fromtimestamp(value[_DATE], UTC) if isinstance(value, dict) else value
-

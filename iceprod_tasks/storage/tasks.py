@@ -114,9 +114,7 @@ class Tasks:
         """Those of these tasks that depend on a known task which is not complete; see `blocked`."""
         return await blocked(self._tasks, waiting)
 
-    async def set_requirements(
-        self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]
-    ) -> int:
+    async def set_requirements(self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]) -> int:
         """Set requirements of many tasks in one update; a claim sees each task before or after it.
 
         Args:

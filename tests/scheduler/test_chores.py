@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from iceprod_tasks.actions import materialize as materializing
-from iceprod_tasks.actions.materialize import materialize
+from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.scheduler import chores as chore
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from tests.conftest import Api
@@ -46,7 +46,7 @@ async def test_a_dataset_becomes_jobs_and_tasks_and_those_without_dependencies_a
 
 
 async def test_materializing_again_makes_no_twin_and_fills_holes(api: Api, chores: Chores) -> None:
-    dataset_id = await api.add_dataset(TWO, jobs=30)
+    await api.add_dataset(TWO, jobs=30)
     await chores()
     before = {task['task_id'] async for task in api.database.tasks.find()}
     # As a crash may leave it: some tasks stored, others not, and nothing noted.
@@ -54,7 +54,7 @@ async def test_materializing_again_makes_no_twin_and_fills_holes(api: Api, chore
     await api.database.jobs.delete_many({'job_index': 5})
     await api.database.datasets.update_many({}, {'$set': {'jobs_materialized': 0}})
 
-    await asyncio.gather(materialize(api.service, dataset_id), materialize(api.service, dataset_id))
+    await asyncio.gather(materialize_all(api.service), materialize_all(api.service))
 
     assert {task['task_id'] async for task in api.database.tasks.find()} == before
     assert await api.database.tasks.count_documents({}) == 60
@@ -92,7 +92,7 @@ async def test_a_crash_between_any_two_writes_of_materialization_is_mended_by_th
             with monkeypatch.context() as patch:
                 patch.setattr(owner, name, crash)
                 try:
-                    await materialize(api.service, dataset_id)
+                    await materialize_all(api.service)
                 except Crash:
                     crashes += 1
     await chores()
@@ -137,7 +137,7 @@ async def test_the_depth_is_kept_for_each_kind_of_requirements_and_a_better_task
     ]
     service = with_limits(api, queue_depth=2)
     dataset_id = await api.add_dataset(kinds, jobs=5)
-    await materialize(service, dataset_id)
+    await materialize_all(service)
 
     await chore.queue_waiting(service)
     full = await statuses(api, dataset_id)
@@ -154,7 +154,7 @@ async def test_tasks_of_old_clients_neither_count_for_the_depth_nor_are_touched(
     theirs = {status: await api.add_task(status=status, depends=['unknown']) for status in states}
     service = with_limits(api, queue_depth=1)
     dataset_id = await api.add_dataset(TWO[:1])
-    await materialize(service, dataset_id)
+    await materialize_all(service)
 
     await chore.queue_waiting(service)
     await chores()

@@ -76,7 +76,10 @@ class DatasetTaskFilesHandler(Handler):
         self.answer({}, 201)
 
     async def delete(self, dataset_id: str, task_id: str) -> None:
-        """Remove all file entries of the task.
+        """Remove all file entries of the task, or those of one file.
+
+        Params (optional):
+            filename: the one whose entries are to go
 
         Args:
             dataset_id (str): the dataset id
@@ -85,7 +88,7 @@ class DatasetTaskFilesHandler(Handler):
         Returns:
             dict: empty
         """
-        await attach_files.detach(self.service, dataset_id, task_id)
+        await attach_files.detach(self.service, dataset_id, task_id, self.argument('filename'))
         self.answer({})
 
 

@@ -61,10 +61,9 @@ class _Listings(Handler):
 
     def listing(self, dataset_id: str | None = None) -> Listing:
         """What the query asks for; some arguments are known to lists of a dataset only."""
-        status = self.argument('status')
         selection = Selection(
             dataset_id=dataset_id,
-            statuses=None if status is None else status.split('|'),
+            statuses=self.words('status') or None,
             job_id=self.argument('job_id') if dataset_id else None,
             job_index=self.integer('job_index') if dataset_id else None,
             name=self.argument('name') if dataset_id else None,
