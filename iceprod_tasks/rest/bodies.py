@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -203,7 +204,16 @@ def _fraction(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[j
         yield jsonschema.ValidationError("should be of type <class 'float'>")
 
 
+def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """`pattern`, as ECMA-262 reads it: `\\w` is ASCII, and `$` is the end, not the line break before it.
+
+    Every pattern of ours is anchored at both ends.
+    """
+    if isinstance(value, str) and not re.fullmatch(pattern, value, re.ASCII):
+        yield jsonschema.ValidationError(f'{value!r} does not match {pattern!r}')
+
+
 # JSON Schema calls 1.0 an integer; the contract does not.
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine('integer', lambda _, value: type(value) is int)
-_KEYWORDS = {'x-ids': _all_strings, 'x-float': _fraction}
+_KEYWORDS = {'x-ids': _all_strings, 'x-float': _fraction, 'pattern': _pattern}
 _STRICT: Any = validators.extend(Draft202012Validator, _KEYWORDS, type_checker=_TYPES)  # type: ignore[no-untyped-call]

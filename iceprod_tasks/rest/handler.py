@@ -1,5 +1,6 @@
 """The base of every handler: who asks, may they, what do they say, and how errors look."""
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -146,6 +147,8 @@ class Handler(RequestHandler):
                     self.write(bytes(buffer))
                     buffer.clear()
                     await self.flush()
+                    # A client that takes all at once would leave no turn to anybody else.
+                    await asyncio.sleep(0)
             await self.finish(bytes(buffer))
         except StreamClosedError:
             log.info('client went away', extra={'action': 'stream'})

@@ -44,7 +44,7 @@ class Datasets:
 
     def select(self, where: Filter, *, keys: Sequence[str] = (), sort: Sort = (('_id', 1),)) -> AsyncIterator[Document]:
         """Datasets one after the other."""
-        return self._datasets.find(where, {**_HIDDEN, **dict.fromkeys(keys, True)}, sort=list(sort))
+        return self._datasets.find(where, {**dict.fromkeys(keys, True), **_HIDDEN}, sort=list(sort))
 
     def unmade(self) -> AsyncIterator[Document]:
         """Datasets in progress whose jobs have not all been made."""

@@ -177,7 +177,7 @@ async def blocked(tasks: Collection, waiting: Sequence[Mapping[str, Any]]) -> se
 
 def projection(keys: Sequence[str]) -> Document:
     """What to read of a task."""
-    return {'_id': False, **dict.fromkeys(keys, True)}
+    return {**dict.fromkeys(keys, True), '_id': False}
 
 
 def _one(task_id: str, dataset_id: str | None) -> Document:
