@@ -17,7 +17,7 @@ from iceprod_tasks.server import Running, running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
 
-SECRET = 'a secret for tests, of more than 32 bytes'  # noqa: S105
+SECRET = 'a secret for tests, of more than 32 bytes'
 
 
 @pytest.fixture(scope='session')

@@ -7,7 +7,7 @@ and of the reports in the IceProd contract.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Requirements = Mapping[str, Any]
@@ -69,12 +69,20 @@ def _fits_one(key: str, requirements: Requirements, offered: Any) -> bool:
     need = requirements[key]
     if is_number(offered):
         return _at_most(need, offered)
-    if isinstance(need, list) and not isinstance(offered, list):
-        return offered in need
-    return bool(need == offered) or (isinstance(need, list) and offered in need)
+    each_need = need if isinstance(need, list) else [need]
+    if isinstance(offered, bool):
+        return any(isinstance(each, bool) and each <= offered for each in each_need)
+    return _equal(need, offered) or any(_equal(each, offered) for each in each_need)
 
 
-def _any(need: Any, holds: Any) -> bool:
+def _equal(one: Any, other: Any) -> bool:
+    """Equality as the database has it: a bool is no number."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _any(need: Any, holds: Callable[[float], bool]) -> bool:
     return any(is_number(each) and holds(each) for each in (need if isinstance(need, list) else [need]))
 
 

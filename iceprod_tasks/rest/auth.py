@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 
 from iceprod_tasks.domain.callers import ROLES, Caller
+from iceprod_tasks.domain.datasets import SHARED_GROUP
 from iceprod_tasks.domain.errors import NotAuthenticated
 
 ISSUER = 'iceprod-tasks'
@@ -76,7 +77,8 @@ class Tokens:
         except (jwt.InvalidTokenError, ValueError, UnicodeError) as error:
             raise NotAuthenticated from error
         roles = frozenset(_strings(claims.get('roles'))) & frozenset(ROLES)
-        caller = Caller(claims['sub'], roles, tuple(_strings(claims.get('groups'))))
+        shared = (SHARED_GROUP,) if 'user' in roles else ()
+        caller = Caller(claims['sub'], roles, (*_strings(claims.get('groups')), *shared))
         if len(self._known) >= _KNOWN_AT_MOST:
             self._known.pop(next(iter(self._known)))
         self._known[token] = caller, int(claims['exp'])

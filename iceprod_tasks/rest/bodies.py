@@ -181,7 +181,9 @@ def _put_in_place(part: Any, name: str) -> Any:
     for step in pointer.split('/')[1:]:
         target = target[step]
     beside = {key: item for key, item in part.items() if key != '$ref'}
-    return {**_put_in_place(target, name), **beside}
+    # A `$schema` inside would have the part checked by the plain validator, without our types and keywords.
+    placed = {key: item for key, item in _put_in_place(target, name).items() if key not in ('$schema', '$id')}
+    return {**placed, **beside}
 
 
 @functools.cache
@@ -205,7 +207,7 @@ def _fraction(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[j
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """`pattern`, as ECMA-262 reads it: `\\w` is ASCII, and `$` is the end, not the line break before it.
+    r"""`pattern`, as ECMA-262 reads it: `\w` is ASCII, and `$` is the end, not the line break before it.
 
     Every pattern of ours is anchored at both ends.
     """

@@ -5,7 +5,6 @@ in memory which of them fit, and then takes the best task among those by index. 
 signatures only prune.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from iceprod_tasks.domain.conditions import Condition
 from iceprod_tasks.domain.requirements import fits
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.matching import fitting, meeting
 from iceprod_tasks.storage.tasks import UNFINISHED, UNSIGNED
 from iceprod_tasks.storage.transitions import Claim, Note, guard, update
@@ -26,7 +26,6 @@ LEFT_AT_MOST = 1000
 
 _HIDDEN = {'_id': False}
 _BEST_FIRST = [('priority', -1), ('_id', 1)]
-_FRESH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,12 @@ class Claims:
 
     Args:
         collection: the collection `tasks`.
+        kinds: of its tasks.
     """
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, kinds: Kinds) -> None:
         self._tasks = collection
-        self._queued: dict[str, Document] = {}
-        self._queued_read = -_FRESH_SECONDS
+        self._kinds = kinds
 
     async def open(self, wanted: Wanted, claim: Claim, note: Note) -> Document | None:
         """Give the best queued task that fits to a claim.
@@ -103,6 +102,7 @@ class Claims:
         task: Document | None = await self._tasks.find_one_and_update(
             {'$and': [where, guard(transition)]}, update(transition, note), projection=_HIDDEN
         )
+        self._kinds.forget_after(transition)
         return task
 
     async def reported(self, task_id: str, claim_id: str, transition: Transition) -> Document | None:
@@ -117,7 +117,7 @@ class Claims:
         """How many unfinished tasks fit an offer, counted up to `LEFT_AT_MOST`."""
         count = 0
         for where in UNFINISHED:
-            kinds = await self._kinds(where)
+            kinds = await self._kinds.among(where)
             signatures = [name for name, needs in kinds.items() if name == UNSIGNED or fits(needs, offer)]
             if signatures and count < LEFT_AT_MOST:
                 among = {**where, 'signature': {'$in': signatures}}
@@ -159,18 +159,8 @@ class Claims:
 
     async def _signatures(self, offer: Mapping[str, Any], *, fresh: bool = False) -> list[str]:
         """Signatures in the queue that fit; those without requirements known to be theirs are never left out."""
-        if fresh or time.monotonic() - self._queued_read > _FRESH_SECONDS:
-            self._queued = await self._kinds(guard(TRANSITIONS['claim']))
-            self._queued_read = time.monotonic()
-        return [name for name, needs in self._queued.items() if name == UNSIGNED or fits(needs, offer)]
-
-    async def _kinds(self, where: Filter) -> dict[str, Document]:
-        pipeline: list[Document] = [
-            {'$match': where},
-            {'$sort': {'signature': 1}},
-            {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}},
-        ]
-        return {each['_id']: each['requirements'] async for each in self._tasks.aggregate(pipeline)}
+        queued = await self._kinds.queued(fresh=fresh)
+        return [name for name, needs in queued.items() if name == UNSIGNED or fits(needs, offer)]
 
 
 def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:

@@ -38,7 +38,7 @@ DESCENDING = pymongo.DESCENDING
 _DUPLICATE_KEY = 11000
 # A primary that is going or gone, by its own words: the write may be there or not.
 _UNDECIDED_CODES = frozenset({6, 7, 89, 91, 189, 9001, 10107, 11600, 11602, 13435, 13436, 262, 50, 64})
-_LONG_SECONDS = 120.0
+_LONG_SECONDS = 60.0
 
 
 class Duplicate(Exception):
@@ -119,11 +119,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def patiently() -> contextlib.AbstractContextManager[object]:
-    """A block whose operations may take minutes: bulk changes and sums over a whole dataset."""
-    return pymongo.timeout(_LONG_SECONDS)
-
-
 class Collection:
     """One collection, with the verbs that storage needs.
 
@@ -133,6 +128,18 @@ class Collection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+
+    @contextlib.asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """A block whose operations may take minutes: bulk changes and sums over a whole dataset.
+
+        Such a block would also wait for minutes until a database that is gone comes back. So it begins with a question
+        that waits for seconds only.
+        """
+        with driver_errors():
+            await self._raw.database.command('ping')
+        with pymongo.timeout(_LONG_SECONDS):
+            yield
 
     async def find_one(self, where: Filter, projection: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """One document, or None."""
@@ -235,7 +242,7 @@ async def create_indexes(client: Client, database: str, name: str, models: list[
         CannotStart: an index of that name exists with another definition.
     """
     try:
-        with driver_errors(), patiently():
+        with driver_errors(), pymongo.timeout(_LONG_SECONDS):
             await client[database][name].create_indexes(models)
     except OperationFailure as error:
         raise CannotStart(f'the indexes of {database}.{name} cannot be made: {error.details}') from error

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from iceprod_tasks.storage.client import Collection, Document, Filter, patiently
+from iceprod_tasks.storage.client import Collection, Document, Filter
 
 
 class Counts:
@@ -49,7 +49,7 @@ class Counts:
                 }
             },
         ]
-        with patiently():
+        async with self._tasks.patience():
             rows = [row async for row in self._tasks.aggregate(pipeline, allowDiskUse=True)]
         places: dict[str, int] = {}
         for row in rows:
@@ -85,7 +85,7 @@ class Counts:
             },
             {'$sort': {'place': 1, '_id': 1}},
         ]
-        with patiently():
+        async with self._tasks.patience():
             rows = [row async for row in self._tasks.aggregate(pipeline, allowDiskUse=True)]
         return {row['_id']: {key: row[key] for key in row if key not in ('_id', 'place')} for row in rows}
 
@@ -94,5 +94,5 @@ async def _by_status(collection: Collection, where: Filter) -> dict[str, int]:
     # Sorting first lets MongoDB group straight from the index on status.
     group = {'$group': {'_id': '$status', 'count': {'$sum': 1}}}
     pipeline: list[Document] = [{'$match': where}, {'$sort': {'status': 1}}, group]
-    with patiently():
+    async with collection.patience():
         return {each['_id']: each['count'] async for each in collection.aggregate(pipeline)}

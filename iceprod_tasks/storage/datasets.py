@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
-from iceprod_tasks.storage.client import Collection, Document, Filter, Sort, patiently
+from iceprod_tasks.storage.client import Collection, Document, Filter, Sort
 
 _HIDDEN = {'_id': False}
 
@@ -104,7 +104,7 @@ class Jobs:
 
     async def add_absent(self, jobs: Sequence[Document]) -> int:
         """Store those jobs that are not there yet; how many were stored."""
-        with patiently():
+        async with self._jobs.patience():
             return await self._jobs.insert_absent(jobs)
 
     async def get(self, job_id: str, dataset_id: str | None = None) -> Document | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
+from bson.errors import InvalidId
 
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.storage.client import Document, Sort
@@ -90,10 +91,11 @@ def _read(cursor: str, length: int) -> Sequence[Any]:
     try:
         text = base64.urlsafe_b64decode(cursor.encode('ascii') + b'=' * (-len(cursor) % 4))
         values = json.loads(text)
-        if not isinstance(values, list) or len(values) != length:
+        # ObjectId(None) would be a new one.
+        if not isinstance(values, list) or len(values) != length or not isinstance(values[-1], str):
             raise ValueError
         return [*map(_stored, values[:-1]), ObjectId(values[-1])]
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error, InvalidId) as error:
         raise InvalidRequest('"after" is not a cursor of this listing') from error
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from iceprod_tasks.domain.statuses import TRANSITIONS
-from iceprod_tasks.storage.client import Collection, Document, patiently
+from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.tasks import blocked
 from iceprod_tasks.storage.transitions import Note, guard, update
 
@@ -18,10 +19,12 @@ class Queueing:
 
     Args:
         collection: the collection `tasks`.
+        kinds: of its tasks.
     """
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, kinds: Kinds) -> None:
         self._tasks = collection
+        self._kinds = kinds
 
     async def signatures(self, *, managed: Sequence[bool]) -> list[str]:
         """The signatures of waiting tasks; one index key is read for each."""
@@ -68,14 +71,15 @@ class Queueing:
         held = await blocked(self._tasks, head)
         if not held or len(head) < number:
             return [task for task in head if task['task_id'] not in held]
-        with patiently():
+        async with self._tasks.patience():
             return [task async for task in self._tasks.aggregate(_unblocked(where, number))]
 
     async def queue(self, tasks: Sequence[Document], note: Note) -> int:
         """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
         where = {'_id': {'$in': [task['_id'] for task in tasks]}, **guard(_QUEUE)}
-        with patiently():
-            return await self._tasks.update_many(where, update(_QUEUE, note))
+        queued = await self._tasks.update_many(where, update(_QUEUE, note))
+        self._kinds.forget_after(_QUEUE)
+        return queued
 
     async def depth(self, signature: str, at_most: int) -> int:
         """How many tasks of a signature the scheduler has queued, counted up to a number."""

@@ -6,6 +6,7 @@ from iceprod_tasks.storage.client import check_durability, collection, connect, 
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets, Jobs
 from iceprod_tasks.storage.files import Files
+from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
@@ -27,9 +28,10 @@ class Store:
             name: collection(self._client, database, name)
             for name in ('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters')
         }
-        self.tasks = Tasks(kept['tasks'])
-        self.claims = Claims(kept['tasks'])
-        self.queueing = Queueing(kept['tasks'])
+        kinds = Kinds(kept['tasks'])
+        self.tasks = Tasks(kept['tasks'], kinds)
+        self.claims = Claims(kept['tasks'], kinds)
+        self.queueing = Queueing(kept['tasks'], kinds)
         self.counts = Counts(kept['tasks'], kept['jobs'])
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.domain.statuses import STATUSES, Transition
-from iceprod_tasks.storage.client import Collection, Document, Filter, patiently
+from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
+from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.transitions import Note, guard, update
 
 UNSIGNED = ''
@@ -28,18 +29,21 @@ class Tasks:
 
     Args:
         collection: the collection `tasks`.
+        kinds: of its tasks.
     """
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, kinds: Kinds) -> None:
         self._tasks = collection
+        self._kinds = kinds
 
     async def add(self, task: Document) -> None:
         """Store a new task."""
         await self._tasks.insert_one(task)
+        self._kinds.forget()
 
     async def add_absent(self, tasks: Sequence[Document]) -> int:
         """Store those tasks that are not there yet; how many were stored."""
-        with patiently():
+        async with self._tasks.patience():
             return await self._tasks.insert_absent(tasks)
 
     async def get(self, task_id: str, dataset_id: str | None = None, keys: Sequence[str] = ()) -> Document | None:
@@ -94,17 +98,23 @@ class Tasks:
             change = [{'$set': {**fields, 'updated': '$$NOW'}}]
         else:
             change = update(transition, Note(note.who, note.why, sets=changes))
-        return await self._tasks.find_one_and_update(where, change, projection=_HIDDEN)
+        task = await self._tasks.find_one_and_update(where, change, projection=_HIDDEN)
+        self._kinds.forget()
+        return task
 
     async def move_one(self, transition: Transition, note: Note, task_id: str, dataset_id: str | None = None) -> int:
         """Carry out a transition on one task, if it may; 1 if it did, else 0."""
         where = {**_one(task_id, dataset_id), **guard(transition)}
-        return await self._tasks.update_one(where, update(transition, note))
+        moved = await self._tasks.update_one(where, update(transition, note))
+        self._kinds.forget_after(transition)
+        return moved
 
     async def move_many(self, transition: Transition, note: Note, where: Filter) -> int:
         """Carry out a transition on all tasks of a filter that may; how many did."""
-        with patiently():
-            return await self._tasks.update_many({'$and': [guard(transition), where]}, update(transition, note))
+        async with self._tasks.patience():
+            moved = await self._tasks.update_many({'$and': [guard(transition), where]}, update(transition, note))
+        self._kinds.forget_after(transition)
+        return moved
 
     async def exists(self, where: Filter) -> bool:
         """Whether any task matches."""
@@ -130,15 +140,17 @@ class Tasks:
         ]
         signed: Any = {'$switch': {'branches': branches, 'default': ''}} if branches else ''
         merged = {'$mergeObjects': ['$requirements', {'$literal': dict(values)}]}
-        with patiently():
-            return await self._tasks.update_many(
+        async with self._tasks.patience():
+            changed = await self._tasks.update_many(
                 where, [{'$set': {'requirements': merged, 'signature': signed, 'updated': '$$NOW'}}]
             )
+        self._kinds.forget()
+        return changed
 
     async def kinds(self, where: Filter) -> dict[str, Document]:
         """The distinct requirements among tasks: signature to requirements."""
         group = {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}}
-        with patiently():
+        async with self._tasks.patience():
             return {
                 each['_id']: each['requirements'] async for each in self._tasks.aggregate([{'$match': where}, group])
             }
@@ -153,7 +165,9 @@ class Tasks:
     async def resign(self, task_id: str, requirements: Mapping[str, Any], signature: str) -> int:
         """Give a task the signature of its requirements, unless they changed meanwhile."""
         where = {'task_id': task_id, 'requirements': requirements}
-        return await self._tasks.update_one(where, {'$set': {'signature': signature}})
+        signed = await self._tasks.update_one(where, {'$set': {'signature': signature}})
+        self._kinds.forget()
+        return signed
 
 
 async def blocked(tasks: Collection, waiting: Sequence[Mapping[str, Any]]) -> set[str]:

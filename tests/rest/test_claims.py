@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import Api
+from tests.domain.offers import MATCHES
 from tests.rest.answers import refusal, seen
 
 CLAIM = '/task_actions/process'
 NO_WORK = 'Task not found'
-
-pytestmark = pytest.mark.filterwarnings('error')
 
 
 async def claimed(api: Api, body: dict[str, Any] | None = None) -> str | None:
@@ -87,49 +86,6 @@ async def test_no_work_says_how_many_unfinished_tasks_fit_the_offer(api: Api) ->
     answer = await api('POST', CLAIM, {'requirements': {'memory': 8}})
 
     assert seen(answer) == refusal(404, NO_WORK, left=4 + 10)
-
-
-MATCHES = [
-    # requirements of the task, the pilot's offer, whether they fit: contract 2.2
-    ({}, {}, True),
-    ({'gpu': 1, 'site': 'far'}, {'memory': 4}, True),
-    ({'memory': 4}, {'memory': 4}, True),
-    ({'memory': 4.01}, {'memory': 4}, False),
-    ({'cpu': 2}, {'cpu': 4, 'memory': 1}, True),
-    ({'cpu': 2, 'memory': 2}, {'cpu': 4, 'memory': 1}, False),
-    ({}, {'gpu': 1}, False),
-    ({'gpu': 0}, {'gpu': 1}, False),
-    ({'gpu': 1}, {'gpu': 1}, True),
-    ({'gpu': 2}, {'gpu': 1}, False),
-    ({'gpu': 2}, {'gpu': 2.5}, True),
-    ({'gpu': 1}, {'gpu': 0}, False),
-    ({'gpu': 0}, {'gpu': 0}, True),
-    ({}, {'gpu': 0}, True),
-    ({}, {'gpu': -1}, True),
-    ({'gpu': 0}, {'gpu': -1}, False),
-    ({'os': ['A', 'B']}, {'os': 'A'}, True),
-    ({'os': ['A', 'B']}, {'os': 'C'}, False),
-    ({'os': 'A'}, {'os': 'A'}, True),
-    ({'os': 'A'}, {'os': 'a'}, False),
-    ({'os': ['A']}, {'os': ['A']}, True),
-    ({'os': ['A', 'B']}, {'os': ['A']}, False),
-    ({'os': ['A', 'B']}, {'os': ['B', 'A']}, False),
-    ({'os': []}, {'os': 'A'}, False),
-    ({}, {'os': 'A'}, True),
-    ({'site': 'here'}, {'site': 'there'}, False),
-    ({'site': 'here'}, {'site': 'here'}, True),
-    ({'slots': '8'}, {'slots': 8}, False),
-    ({'slots': 8}, {'slots': '8'}, False),
-    ({'slots': [9, 3]}, {'slots': 4}, True),
-    ({'fast': True}, {'fast': 1}, False),
-    ({'fast': 1}, {'fast': True}, False),
-    ({'fast': None}, {'fast': 5}, False),
-    ({'memory': 0}, {'memory': 0}, True),
-    ({'cpu': 1.0}, {'cpu': 1}, True),
-    ({'word': '$memory'}, {'word': '$memory'}, True),
-    ({'word': 'a'}, {'word': '$$ROOT'}, False),
-    ({'word': 'abc'}, {'word': 'a.*'}, False),
-]  # fmt: skip
 
 
 @pytest.mark.parametrize(('requirements', 'offer', 'fits'), MATCHES)

@@ -162,7 +162,9 @@ async def test_an_unknown_route_is_404_in_json(api: Api, method: str, path: str)
 
 
 @pytest.mark.parametrize('query', ['keys=%ff', 'keys=$x', 'keys=a.b'])
-@pytest.mark.parametrize('path', ['/tasks', '/datasets/d/tasks', '/datasets/d/tasks/t', '/datasets', '/datasets/d/jobs'])
+@pytest.mark.parametrize(
+    'path', ['/tasks', '/datasets/d/tasks', '/datasets/d/tasks/t', '/datasets', '/datasets/d/jobs']
+)
 async def test_keys_that_are_no_plain_names_are_400(api: Api, path: str, query: str) -> None:
     answer = await api('GET', f'{path}?{query}')
 

@@ -19,13 +19,15 @@ TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}')
 COUNTERS = ('failures', 'walltime', 'walltime_err', 'walltime_err_n', 'site')
 FOREIGN = dict.fromkeys([*SERVICE_FIELDS, *COUNTERS, 'task_id'], 'mine')
 
-SEED_CLASSES = """
-    MultiTasksHandler TasksHandler TasksStatusHandler TaskCountsStatusHandler DatasetMultiTasksHandler
-    DatasetTasksHandler DatasetTasksStatusHandler DatasetTaskSummaryStatusHandler DatasetTaskCountsStatusHandler
-    DatasetTaskCountsNameStatusHandler DatasetTaskStatsHandler TasksActionsQueueHandler TasksActionsProcessingHandler
-    TasksActionsErrorHandler TasksActionsFailedHandler TasksActionsCompleteHandler TaskBulkStatusHandler
-    DatasetTaskBulkStatusHandler DatasetTaskBulkRequirementsHandler DatasetMultiFilesHandler DatasetTaskFilesHandler
-""".split()
+SEED_CLASSES = [
+    'MultiTasksHandler', 'TasksHandler', 'TasksStatusHandler', 'TaskCountsStatusHandler', 'DatasetMultiTasksHandler',
+    'DatasetTasksHandler', 'DatasetTasksStatusHandler', 'DatasetTaskSummaryStatusHandler',
+    'DatasetTaskCountsStatusHandler', 'DatasetTaskCountsNameStatusHandler', 'DatasetTaskStatsHandler',
+    'TasksActionsQueueHandler', 'TasksActionsProcessingHandler', 'TasksActionsErrorHandler',
+    'TasksActionsFailedHandler', 'TasksActionsCompleteHandler', 'TaskBulkStatusHandler',
+    'DatasetTaskBulkStatusHandler', 'DatasetTaskBulkRequirementsHandler', 'DatasetMultiFilesHandler',
+    'DatasetTaskFilesHandler',
+]  # fmt: skip
 
 
 @pytest.mark.parametrize('name', SEED_CLASSES)
@@ -273,8 +275,9 @@ async def test_a_status_set_by_hand_has_the_same_effect_by_every_route(api: Api,
 
 @pytest.mark.parametrize(
     ('body', 'reason'),
-    [({}, 'Missing status in body'), ({'state': 'reset'}, 'Missing status in body'), ({'status': 'blah'}, 'Bad status'),
-     ({'status': ['reset']}, 'Bad status'), ({'status': {'$ne': 1}}, 'Bad status'), ({'status': 'Reset'}, 'Bad status')],
+    [({}, 'Missing status in body'), ({'state': 'reset'}, 'Missing status in body'), ({'status': 1}, 'Bad status'),
+     ({'status': 'blah'}, 'Bad status'), ({'status': ['reset']}, 'Bad status'), ({'status': {'$ne': 1}}, 'Bad status'),
+     ({'status': 'Reset'}, 'Bad status')],
 )  # fmt: skip
 @pytest.mark.parametrize('dataset', ['', '/datasets/d1'])
 async def test_a_status_that_is_none_is_refused(api: Api, dataset: str, body: dict[str, Any], reason: str) -> None:
@@ -308,7 +311,8 @@ async def test_who_does_not_operate_sees_no_key_to_a_claim(api: Api) -> None:
     answers = [
         await api.as_('pilot')('GET', path)
         for path in (f'/tasks/{task_id}', f'/datasets/d1/tasks/{task_id}', '/datasets/d1/tasks',
-                     f'/datasets/d1/tasks/{task_id}?keys=claim_id|claims|instance_id|log', '/datasets/d1/tasks?keys=log')
+                     f'/datasets/d1/tasks/{task_id}?keys=claim_id|claims|instance_id|log',
+                     '/datasets/d1/tasks?keys=log')
     ]  # fmt: skip
 
     assert {answer.status for answer in answers} == {200}

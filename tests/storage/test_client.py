@@ -1,0 +1,124 @@
+"""The connection: what is refused at start, and how the loss of the database looks to a client."""
+
+import asyncio
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.server import running
+from iceprod_tasks.settings import Settings
+from iceprod_tasks.storage import embedded, mongod_binary
+from iceprod_tasks.storage.store import Store
+from tests.conftest import SECRET, Api
+
+TASK = {
+    'dataset_id': 'd', 'job_id': 'j', 'task_index': 0, 'job_index': 0, 'name': 'n', 'depends': [], 'requirements': {},
+}  # fmt: skip
+
+
+@pytest.fixture
+async def mongod(tmp_path: Path) -> AsyncIterator[embedded.EmbeddedMongod]:
+    mongod = await embedded.start(tmp_path / 'own', cache_gb=0.25)
+    yield mongod
+    await mongod.stop()
+
+
+@pytest.fixture
+def standalone(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    argv = [
+        *(str(mongod_binary.find()), '--dbpath', str(tmp_path), '--bind_ip', '127.0.0.1', '--port', str(port)),
+        *('--networkMessageCompressors', 'disabled', '--nounixsocket'),
+    ]
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    yield f'mongodb://127.0.0.1:{port}/'
+    process.kill()
+    process.wait()
+
+
+async def test_a_standalone_mongod_is_refused_unless_weak_durability_is_allowed(standalone: str) -> None:
+    store = Store(standalone, 'test')
+
+    with pytest.raises(CannotStart, match='--allow-weak-durability'):
+        await store.prepare()
+    await store.prepare(allow_weak_durability=True)
+
+    store.close()
+
+
+async def test_an_index_of_the_same_name_and_another_kind_is_refused(
+    api: Api, mongodb_url: str, database_name: str
+) -> None:
+    other = api.database.client[database_name]
+    await other.tasks.create_index([('name', 1)], name='task_id')
+    store = Store(mongodb_url, database_name)
+
+    with pytest.raises(CannotStart, match=r'indexes of .*tasks cannot be made'):
+        await store.prepare()
+
+    store.close()
+
+
+async def test_a_start_leaves_other_indexes_alone(api: Api, mongodb_url: str, database_name: str) -> None:
+    other = api.database.client[database_name]
+    await other.tasks.create_index([('mine', 1)], name='of_an_operator')
+    store = Store(mongodb_url, database_name)
+
+    await store.prepare()
+    await store.prepare()
+
+    assert 'of_an_operator' in await other.tasks.index_information()
+    store.close()
+
+
+NEEDS_DATABASE = [
+    ('POST', '/task_actions/process', {'claim_id': 'a' * 32}),
+    ('POST', '/task_actions/queue', {}),
+    ('POST', '/tasks/x/task_actions/complete', {}),
+    ('POST', '/tasks', TASK),
+    ('POST', '/task_actions/bulk_status/reset', {'tasks': ['x']}),
+    ('GET', '/tasks/x', None),
+    ('GET', '/tasks?limit=5', None),
+    ('GET', '/tasks', None),
+    ('GET', '/task_counts/status', None),
+    ('GET', '/datasets/x/task_stats', None),
+]
+
+
+async def test_without_its_database_the_service_says_repeat(mongod: embedded.EmbeddedMongod) -> None:
+    tokens = Tokens(SECRET)
+    headers = {'Authorization': f'Bearer {tokens.mint("root", ["admin"], [], 60)}'}
+    async with running(Settings(token_secret=SECRET, port=0, scheduler=False), mongod.url, tokens) as up:
+        mongod.kill()
+        async with httpx2.AsyncClient(base_url=f'http://127.0.0.1:{up.port}', headers=headers, timeout=30) as http:
+            asked = [http.request(method, path, json=body) for method, path, body in NEEDS_DATABASE]
+            answers = await asyncio.gather(*asked)
+            alive = await http.get('/healthz')
+
+    assert [answer.status_code for answer in answers] == [503] * len(NEEDS_DATABASE)
+    assert all(int(answer.headers['Retry-After']) > 0 for answer in answers)
+    assert all(answer.json()['code'] == 503 for answer in answers)
+    assert alive.status_code == 200
+
+
+async def test_the_service_goes_on_when_its_database_is_back(mongod: embedded.EmbeddedMongod) -> None:
+    tokens = Tokens(SECRET)
+    headers = {'Authorization': f'Bearer {tokens.mint("root", ["admin"], [], 60)}'}
+    async with running(Settings(token_secret=SECRET, port=0), mongod.url, tokens) as up:
+        async with httpx2.AsyncClient(base_url=f'http://127.0.0.1:{up.port}', headers=headers, timeout=60) as http:
+            made = (await http.post('/tasks', json=TASK)).json()['result']
+            mongod.kill()
+            again = await embedded.start(mongod.folder, port=mongod.port, cache_gb=0.25)
+            answers = [await http.get(f'/tasks/{made}') for _ in range(20)]
+        await again.stop()
+
+    assert {answer.status_code for answer in answers} <= {200, 503}
+    assert answers[-1].status_code == 200
