@@ -27,7 +27,8 @@ class Listing:
     Args:
         selection: which tasks.
         keys: fields to show; all but the log when empty.
-        sort: (field, direction) pairs; oldest first when empty. Fields that cannot be sorted by are left out.
+        sort: (field, direction) pairs; the selection's own order when empty. Fields that cannot be sorted by are
+            left out.
         limit: how many, 0 for all.
         after: the cursor behind which to go on.
     """
@@ -58,7 +59,7 @@ async def list_tasks(service: Service, caller: Caller, asked: Listing) -> Page:
     Raises:
         InvalidRequest: the cursor does not belong to this listing.
     """
-    sort = [(name, direction) for name, direction in asked.sort if name in SORTABLE]
+    sort = [(name, direction) for name, direction in asked.sort if name in SORTABLE] or list(asked.selection.order)
     fields = [*asked.keys, *(name for name, _ in sort)] if asked.keys else []
     paged = 0 < asked.limit <= PAGE_AT_MOST
     found = service.store.tasks.select(

@@ -37,7 +37,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
-        'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP)]},
+        'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP), ('_id', _UP)]},
         'job_id': {'keys': [('job_id', _UP)]},
         'depends': {'keys': [('depends', _UP)], 'partialFilterExpression': {'status': 'idle'}},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},

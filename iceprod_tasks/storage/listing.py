@@ -16,6 +16,7 @@ from iceprod_tasks.storage.client import Document, Sort
 from iceprod_tasks.storage.tasks import in_dataset
 
 _DATE = 'date'
+_BY_PLACE = (('job_index', 1), ('name', 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,16 @@ class Selection:
     job_index: int | None = None
     name: str | None = None
 
+    @property
+    def order(self) -> Sort:
+        """The order in which its tasks are listed unless another is asked for; `_id` decides between equals.
+
+        A whole dataset goes by place and not by age: the index that goes by age has the status in front, and a task
+        whose status changes while the list is being read would be missed, or come twice.
+        """
+        whole = self.dataset_id is not None and self.statuses is None and self.job_id is None
+        return _BY_PLACE if whole else ()
+
 
 def page(selection: Selection, sort: Sort, after: str) -> Document:
     """The filter of a selection's tasks behind a cursor.
@@ -50,7 +61,9 @@ def page(selection: Selection, sort: Sort, after: str) -> Document:
     """
     equal = {'job_id': selection.job_id, 'job_index': selection.job_index, 'name': selection.name}
     where: Document = {field: value for field, value in equal.items() if value is not None}
-    if selection.dataset_id is not None:
+    if selection.dataset_id is not None and selection.order:
+        where['dataset_id'] = selection.dataset_id
+    elif selection.dataset_id is not None:
         where = in_dataset(selection.dataset_id, **where)
     if selection.statuses is not None:
         where['status'] = {'$in': list(selection.statuses)}
@@ -84,7 +97,9 @@ def _beyond(cursor: str, sort: Sort) -> Document:
         own = {'$ifNull': ['$' + field, None]}
         clauses.append({'$and': [*equal, {'$gt' if direction > 0 else '$lt': [own, {'$literal': value}]}]})
         equal.append({'$eq': [own, {'$literal': value}]})
-    return {'$expr': {'$or': clauses}}
+    # An index is not used for expressions, and a place is always a number.
+    first = {'job_index': {'$gte': values[0]}} if sort[0] == _BY_PLACE[0] else {}
+    return {**first, '$expr': {'$or': clauses}}
 
 
 def _read(cursor: str, length: int) -> Sequence[Any]:

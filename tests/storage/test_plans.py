@@ -37,9 +37,8 @@ async def crowded(api: Api) -> Api:
                 'name': 'crowd', 'depends': ['nothing'] if status == 'idle' else [], 'priority': 9.0,
                 'requirements': {'gpu': 1}, 'status': status,
             }  # fmt: skip
-            await api.database.tasks.insert_many(
-                [new_task(given, new_id(), now, managed=managed) for _ in range(CROWD)]
-            )
+            crowd = [new_task({**given, 'job_index': place}, new_id(), now, managed=managed) for place in range(CROWD)]
+            await api.database.tasks.insert_many(crowd)
         await api.database.jobs.insert_many([new_job('ours', 7, 1, now) | {'job_id': new_id()} for _ in range(10)])
     # As large clusters have it: many kinds of requirements that do not fit either.
     given |= {'status': 'queued', 'name': 'kinds'}
