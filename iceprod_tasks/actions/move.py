@@ -52,7 +52,7 @@ async def move_tasks(
     moved = 0
     for start in range(0, len(task_ids), _AT_ONCE):
         some = task_ids[start : start + _AT_ONCE]
-        done = await service.store.tasks.move_many(transition, _note(caller), among(some, dataset_id))
+        done = await service.store.tasks.move_many(transition, _note(caller), some, dataset_id)
         if done:
             await _follow(service, some, status)
         moved += done

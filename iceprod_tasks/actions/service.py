@@ -32,10 +32,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A task that has just ended, and its job."""
+    """A task that has just ended, its job and its dataset."""
 
     task_id: str
     job_id: str
+    dataset_id: str
 
 
 class News:
@@ -51,7 +52,7 @@ class News:
     def ended(self, task: Mapping[str, object]) -> None:
         """Say that a task is complete or failed."""
         if task.get('managed'):
-            self._ended.append(Ended(str(task['task_id']), str(task['job_id'])))
+            self._ended.append(Ended(str(task['task_id']), str(task['job_id']), str(task['dataset_id'])))
             self._event.set()
 
     def stirred(self) -> None:

@@ -14,7 +14,6 @@ from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import retry_delay_seconds
 from iceprod_tasks.storage.datasets import in_statuses
 from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries
-from iceprod_tasks.storage.tasks import among
 from iceprod_tasks.storage.transitions import Note
 
 WHO = 'scheduler'
@@ -39,7 +38,7 @@ async def release(service: Service, idle: Sequence[Mapping[str, Any]]) -> int:
     if not free:
         return 0
     note = Note(who=WHO, why='dependencies complete')
-    return await service.store.tasks.move_many(TRANSITIONS['release'], note, among(free))
+    return await service.store.tasks.move_many(TRANSITIONS['release'], note, free)
 
 
 async def release_dependents(service: Service, ended: Sequence[Ended]) -> int:
@@ -78,11 +77,11 @@ async def retry(service: Service, dataset_ids: Sequence[str]) -> int:
     limits, tasks = service.limits, service.store.tasks
     moved = 0
     for where in failed_too_often(dataset_ids, limits.max_failures):
-        moved += await tasks.move_many(TRANSITIONS['give up'], Note(who=WHO, why='too many failures'), where)
+        moved += await tasks.move_all(TRANSITIONS['give up'], Note(who=WHO, why='too many failures'), where)
     for failures in range(limits.max_failures + 1):
         delay = retry_delay_seconds(failures, limits.retry_delay_seconds)
         for where in failed_tries(dataset_ids, failures, delay):
-            moved += await tasks.move_many(TRANSITIONS['retry'], Note(who=WHO, why='another try'), where)
+            moved += await tasks.move_all(TRANSITIONS['retry'], Note(who=WHO, why='another try'), where)
     return moved
 
 
@@ -102,10 +101,10 @@ async def end_jobs(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
     return done
 
 
-async def end_datasets(service: Service) -> int:
-    """End datasets whose jobs have all been made and have all ended; how many ended."""
+async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
+    """End those of some datasets whose jobs have all been made and have all ended; how many ended."""
     ended = 0
-    async for dataset in service.store.datasets.select(in_statuses('processing')):
+    async for dataset in service.store.datasets.select(in_statuses('processing', among=dataset_ids)):
         dataset_id = dataset['dataset_id']
         if not 0 < dataset['jobs_submitted'] <= dataset['jobs_materialized']:
             continue

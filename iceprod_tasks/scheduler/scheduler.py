@@ -15,6 +15,8 @@ log = logging.getLogger('iceprod_tasks.scheduler')
 
 _SHORTEST_PAUSE_SECONDS = 0.05
 _JOBS_AT_ONCE = 500
+_DATASETS_AT_ONCE = 200
+_WORTH_A_LINE = frozenset({'materialize', 'datasets'})
 
 
 class Scheduler:
@@ -28,29 +30,33 @@ class Scheduler:
     def __init__(self, service: Service, *, interval_seconds: float = 1.0) -> None:
         self._service = service
         self._interval_seconds = interval_seconds
-        # Where the sweeps over idle tasks and open jobs go on; lost at a restart, which does no harm.
+        # Where the sweeps go on; lost at a restart, which does no harm.
         self._idle_after: object = None
         self._jobs_after: object = None
+        self._datasets_from = 0
 
     async def run(self) -> None:
         """Run until cancelled. A chore that fails is tried again at the next turn."""
         swept = -self._interval_seconds
         while True:
             await self._service.news.wait(self._interval_seconds)
+            began = time.monotonic()
             await self.follow()
-            if time.monotonic() - swept >= self._interval_seconds:
-                swept = time.monotonic()
+            if began - swept >= self._interval_seconds:
+                swept = began
                 await self.sweep()
-            await asyncio.sleep(_SHORTEST_PAUSE_SECONDS)
+            # However much there is to do, half of the time belongs to everybody else.
+            await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
 
     async def follow(self) -> int:
         """Do what the news of this process call for; how much was changed."""
         ended, service = self._service.news.take(), self._service
         job_ids = sorted({each.job_id for each in ended})
+        dataset_ids = sorted({each.dataset_id for each in ended})
         changed = await self._safely('release', lambda: chores.release_dependents(service, ended))
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))
         if await self._safely('jobs', lambda: self._end_named(job_ids)):
-            changed += 1 + await self._safely('datasets', lambda: chores.end_datasets(service))
+            changed += 1 + await self._safely('datasets', lambda: chores.end_datasets(service, dataset_ids))
         return changed
 
     async def sweep(self) -> int:
@@ -62,7 +68,7 @@ class Scheduler:
         changed += await self._safely('release', self._release_next)
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))
         changed += await self._safely('jobs', self._end_next)
-        changed += await self._safely('datasets', lambda: chores.end_datasets(service))
+        changed += await self._safely('datasets', self._end_next_datasets)
         if changed:
             # What one chore changed may be work for another.
             service.news.stirred()
@@ -78,7 +84,8 @@ class Scheduler:
             log.exception('%s failed', action, extra={'action': action})
             return 0
         if changed:
-            log.info('%s: %d', action, changed, extra={'action': action})
+            level = logging.INFO if action in _WORTH_A_LINE else logging.DEBUG
+            log.log(level, '%s: %d', action, changed, extra={'action': action})
         return changed
 
     async def _retry(self) -> int:
@@ -98,3 +105,9 @@ class Scheduler:
         jobs = await self._service.store.sweeps.jobs_processing(active, self._jobs_after, _JOBS_AT_ONCE)
         self._jobs_after = jobs[-1]['_id'] if len(jobs) == _JOBS_AT_ONCE else None
         return await chores.end_jobs(self._service, jobs)
+
+    async def _end_next_datasets(self) -> int:
+        active = await chores.active_datasets(self._service)
+        start = self._datasets_from if self._datasets_from < len(active) else 0
+        self._datasets_from = start + _DATASETS_AT_ONCE
+        return await chores.end_datasets(self._service, active[start : self._datasets_from])

@@ -131,8 +131,10 @@ class Claims:
             if best is None:
                 return None
             where = {'$and': [where, {'_id': best['_id']}]}
+        # A pilot's own conditions may have a better index; without them none is better, and no plan is tried out.
+        hint = {} if wanted.conditions or len(signatures) > SIGNATURES_A_QUERY else {'hint': 'queued'}
         task: Document | None = await self._tasks.find_one_and_update(
-            where, update(TRANSITIONS['claim'], note, claim), sort=_BEST_FIRST, projection=_HIDDEN
+            where, update(TRANSITIONS['claim'], note, claim), sort=_BEST_FIRST, projection=_HIDDEN, **hint
         )
         return task
 

@@ -77,7 +77,7 @@ class Queueing:
     async def queue(self, tasks: Sequence[Document], note: Note) -> int:
         """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
         where = {'_id': {'$in': [task['_id'] for task in tasks]}, **guard(_QUEUE)}
-        queued = await self._tasks.update_many(where, update(_QUEUE, note))
+        queued = await self._tasks.update_many(where, update(_QUEUE, note), hint='_id_')
         self._kinds.forget_after(_QUEUE)
         return queued
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from iceprod_tasks.storage.client import Collection, Document
 
-_DATASETS_AT_ONCE = 500
+# With more, MongoDB gives up the merge sort over datasets and sorts everything that matches.
+_DATASETS_AT_ONCE = 200
 
 
 class Sweeps:

@@ -109,10 +109,21 @@ class Tasks:
         self._kinds.forget_after(transition)
         return moved
 
-    async def move_many(self, transition: Transition, note: Note, where: Filter) -> int:
+    async def move_many(
+        self, transition: Transition, note: Note, task_ids: Sequence[str], dataset_id: str | None = None
+    ) -> int:
+        """Carry out a transition on those of some tasks that may; how many did."""
+        # Left to itself, MongoDB sometimes reads all tasks of a status instead.
+        return await self._move(transition, note, among(task_ids, dataset_id), hint='task_id')
+
+    async def move_all(self, transition: Transition, note: Note, where: Filter) -> int:
         """Carry out a transition on all tasks of a filter that may; how many did."""
+        return await self._move(transition, note, where)
+
+    async def _move(self, transition: Transition, note: Note, where: Filter, **options: Any) -> int:
+        change = update(transition, note)
         async with self._tasks.patience():
-            moved = await self._tasks.update_many({'$and': [guard(transition), where]}, update(transition, note))
+            moved = await self._tasks.update_many({'$and': [guard(transition), where]}, change, **options)
         self._kinds.forget_after(transition)
         return moved
 

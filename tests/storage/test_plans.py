@@ -173,6 +173,23 @@ async def test_sweeps_leave_the_tasks_of_old_clients_unread(crowded: Api) -> Non
     assert_lean([each for each in seen if 'claims' not in str(each['command'])], FEW_KEYS)
 
 
+async def test_a_sweep_is_bounded_however_many_datasets_there_are(api: Api) -> None:
+    now = datetime.now(UTC)
+    names = [f'd{number}' for number in range(450)]
+    given = {'status': 'processing', 'jobs_submitted': 1, 'jobs_materialized': 1, 'start_date': now}
+    await api.database.datasets.insert_many([{'dataset_id': name, **given} for name in names])
+    task = {'job_id': 'j', 'task_index': 0, 'name': 'n', 'depends': ['no'], 'requirements': {}, 'status': 'idle'}
+    for name in names:
+        crowd = [{**task, 'dataset_id': name, 'job_index': place} for place in range(30)]
+        await api.database.tasks.insert_many([new_task(each, new_id(), now, managed=True) for each in crowd])
+        await api.database.jobs.insert_many([new_job(name, place, 1, now) for place in range(3)])
+
+    async with watched(api) as seen:
+        await Scheduler(api.service).sweep()
+
+    assert_lean([each for each in seen if each['ns'].endswith(('tasks', 'jobs'))], 2 * chores.AT_ONCE)
+
+
 async def test_a_sweep_is_bounded_however_many_tasks_are_idle(crowded: Api) -> None:
     async with watched(crowded) as seen:
         await Scheduler(crowded.service).sweep()

@@ -91,7 +91,7 @@ async def test_every_walk_over_the_table_goes_as_the_table_says(
 async def test_many_are_moved_only_from_allowed_sources(api: Api) -> None:
     ids = {source: await stored(api, source, blocked=False) for source in STATUSES}
 
-    moved = await api.service.store.tasks.move_many(
+    moved = await api.service.store.tasks.move_all(
         TRANSITIONS['suspend'], Note(), {'task_id': {'$in': [*ids.values()]}}
     )
 
