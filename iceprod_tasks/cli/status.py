@@ -21,6 +21,7 @@ from iceprod_tasks.domain.statuses import STATUSES
 _ENDED = ('complete', 'errors', 'suspended')
 _TOTAL = 'all'
 _WIDE = 250
+_LONGEST_DESCRIPTION = 22
 
 
 @click.command()
@@ -108,28 +109,41 @@ def _ended(found: dict[str, Any]) -> bool:
 
 
 def _table(found: dict[str, Any]) -> Table:
-    if 'datasets' in found:
-        table = _empty('dataset', 'description', 'status')
-        for each, dataset in found['datasets'].items():
-            table.add_row(each, escape(dataset['description']), dataset['status'], *_numbers(dataset['tasks']))
-        return table
+    return _overview(found['datasets']) if 'datasets' in found else _dataset(found)
+
+
+def _overview(datasets: dict[str, Any]) -> Table:
+    """A line a dataset; what is under way in words, because eight columns more fit no terminal."""
+    table = _empty()
+    table.add_column('dataset', no_wrap=True, min_width=32)
+    table.add_column('description', no_wrap=True, overflow='ellipsis', max_width=_LONGEST_DESCRIPTION)
+    table.add_column('status', no_wrap=True, min_width=10)
+    table.add_column(_TOTAL, justify='right', no_wrap=True)
+    table.add_column('complete', justify='right', no_wrap=True, min_width=8)
+    table.add_column('the others')
+    for dataset_id, dataset in datasets.items():
+        counts = dict(dataset['tasks'])
+        total, complete = sum(counts.values()), counts.pop('complete', 0)
+        others = ', '.join(f'{number} {status}' for status, number in counts.items())
+        description = escape(dataset['description'])
+        table.add_row(dataset_id, description, dataset['status'], str(total), str(complete), others)
+    return table
+
+
+def _dataset(found: dict[str, Any]) -> Table:
+    """A line a task name, a column a status."""
     jobs = ', '.join(f'{number} {status}' for status, number in found['jobs'].items()) or 'none yet'
-    table = _empty('task')
-    table.title = f'dataset {found["dataset_id"]}: {found["status"]}; jobs: {jobs}'
+    table = _empty(f'dataset {found["dataset_id"]}: {found["status"]}; jobs: {jobs}')
+    table.add_column('task', overflow='fold')
+    for status in (*STATUSES, _TOTAL):
+        table.add_column(status, justify='right', no_wrap=True)
     for name, counts in found['tasks'].items():
-        table.add_row(escape(name), *_numbers(counts))
+        numbers = [counts.get(status, 0) for status in STATUSES]
+        table.add_row(escape(name), *(str(number or '·') for number in numbers), str(sum(numbers)))
     return table
 
 
-def _empty(*columns: str) -> Table:
-    table = Table(title_justify='left', title_style='bold', box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow='fold')
-    for name in (*STATUSES, _TOTAL):
-        table.add_column(name, justify='right', no_wrap=True)
-    return table
-
-
-def _numbers(counts: dict[str, int]) -> list[str]:
-    numbers = [counts.get(name, 0) for name in STATUSES]
-    return [*(str(number or '·') for number in numbers), str(sum(numbers))]
+def _empty(title: str | None = None) -> Table:
+    return Table(
+        title=title, title_justify='left', title_style='bold', box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
