@@ -15,6 +15,7 @@ from iceprod_tasks.storage.claims import held_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
+_MESSAGE_TYPES = {'complete': 'result', 'hand back': 'notification'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ async def _keep_message(service: Service, task: Task, report: Report, transition
             'message_id': message_id,
             'task_id': task['task_id'],
             'dataset_id': task['dataset_id'],
-            'mtype': 'result' if transition.target == 'complete' else 'error',
+            'mtype': _MESSAGE_TYPES.get(transition.name, 'error'),
             'action': transition.name,
             'reason': report.reason,
             'exit_code': report.exit_code,

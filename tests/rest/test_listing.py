@@ -3,11 +3,14 @@
 import base64
 import itertools
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx2
 import pytest
 
+from iceprod_tasks.domain.errors import Unavailable
 from tests.conftest import Answer, Api
 from tests.rest.answers import refusal, seen
 
@@ -230,3 +233,30 @@ async def test_a_client_that_goes_away_in_a_list_harms_nobody(api: Api, caplog: 
 
     assert (await api('GET', '/task_counts/status')).status == 200
     assert not [record for record in caplog.records if record.levelname == 'ERROR']
+
+
+async def test_a_list_that_cannot_be_read_to_its_end_is_cut_off_and_not_made_to_look_whole(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.database.tasks.insert_many([{'task_id': f'{n:032x}', 'own': 'x' * 500} for n in range(2000)])
+    original = api.service.store.tasks.select
+
+    async def breaking(*args: Any, **options: Any) -> AsyncIterator[Any]:
+        async for number, task in aenumerate(original(*args, **options)):
+            if number == 1500:
+                raise Unavailable
+            yield task
+
+    monkeypatch.setattr(api.service.store.tasks, 'select', breaking)
+
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await api('GET', '/tasks')
+
+    assert (await api('GET', '/task_counts/status')).status == 200
+
+
+async def aenumerate(items: AsyncIterator[Any]) -> AsyncIterator[tuple[int, Any]]:
+    number = 0
+    async for item in items:
+        yield number, item
+        number += 1

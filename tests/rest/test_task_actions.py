@@ -357,7 +357,10 @@ async def test_wasted_hours_come_from_the_time_used_else_from_the_resources(
     assert (task['walltime_err'], task['walltime_err_n']) == (hours, times)
 
 
-@pytest.mark.parametrize(('action', 'kind'), [('complete', 'result'), ('reset', 'error'), ('failed', 'error')])
+@pytest.mark.parametrize(
+    ('action', 'kind'),
+    [('complete', 'result'), ('reset', 'error'), ('failed', 'error'), ('hand_back', 'notification')],
+)
 async def test_what_a_report_says_is_kept_as_a_message(api: Api, action: str, kind: str) -> None:
     task_id = await claimed(api)
     report = {'reason': '$$NOW', 'exit_code': 3, 'stdout': '{"$literal": 1}', 'stderr': '$name', 'site': 's',
