@@ -78,3 +78,21 @@ def test_mongod_is_gone_soon_after_its_service_was_killed(tmp_path: Path) -> Non
         while psutil.pid_exists(mongod):
             assert time.monotonic() < end, 'mongod outlives its service'
             time.sleep(0.05)
+
+
+def test_the_service_brings_its_mongod_back(tmp_path: Path) -> None:
+    with Commands(tmp_path) as commands:
+        service = commands.serve()
+        commands.environment['ICEPROD_TASKS_TOKEN'] = commands.token('user', 'users')
+        dataset = commands.run('submit', str(EXAMPLE), '--jobs', '1').strip()
+        first = mongod_of(service)
+        assert first is not None
+
+        os.kill(first, signal.SIGKILL)
+
+        # Every client command goes on asking for five seconds.
+        end = time.monotonic() + 60
+        while mongod_of(service) in (None, first):
+            assert time.monotonic() < end, 'mongod has not come back'
+            time.sleep(0.1)
+        assert json.loads(commands.run('status', '--json', dataset))['tasks']

@@ -54,8 +54,10 @@ async def test_materializing_again_makes_no_twin_and_fills_holes(api: Api, chore
     await api.database.jobs.delete_many({'job_index': 5})
     await api.database.datasets.update_many({}, {'$set': {'jobs_materialized': 0}})
 
-    await asyncio.gather(materialize_all(api.service), materialize_all(api.service))
+    made = await asyncio.gather(materialize_all(api.service), materialize_all(api.service))
 
+    assert made == [30, 30]
+    assert await materialize_all(api.service) == 0
     assert {task['task_id'] async for task in api.database.tasks.find()} == before
     assert await api.database.tasks.count_documents({}) == 60
     assert await api.database.jobs.count_documents({}) == 30
@@ -152,14 +154,14 @@ async def test_the_depth_is_kept_for_each_kind_of_requirements_and_a_better_task
 async def test_tasks_of_old_clients_neither_count_for_the_depth_nor_are_touched(api: Api, chores: Chores) -> None:
     states = ('idle', 'waiting', 'queued', 'reset')
     theirs = {status: await api.add_task(status=status, depends=['unknown']) for status in states}
-    service = with_limits(api, queue_depth=1)
-    dataset_id = await api.add_dataset(TWO[:1])
+    service = with_limits(api, queue_depth=2)
+    dataset_id = await api.add_dataset(TWO[:1], jobs=3)
     await materialize_all(service)
 
     await chore.queue_waiting(service)
-    await chores()
 
-    assert (await statuses(api, dataset_id))['gen'] == Counter(queued=1)
+    assert (await statuses(api, dataset_id))['gen'] == Counter(queued=2, waiting=1)
+    await chores()
     assert {status: (await api.task(task_id))['status'] for status, task_id in theirs.items()} == {s: s for s in states}
 
 
@@ -207,6 +209,20 @@ async def test_jobs_and_the_dataset_end_with_their_last_task(api: Api, chores: C
     assert dataset['status'] == 'complete'
     assert dataset['end_date'] is not None
     assert (await api('GET', f'/datasets/{dataset_id}/job_counts/status')).body == {'complete': 2}
+
+
+async def test_a_dataset_does_not_end_before_all_its_jobs_are_made(api: Api) -> None:
+    dataset_id = await api.add_dataset(TWO[:1], jobs=3)
+    await api.database.datasets.update_one({}, {'$set': {'jobs_submitted': 1}})
+    await Scheduler(api.service).sweep()
+    await api('POST', f'/tasks/{(await claim(api))["task_id"]}/task_actions/complete')
+    # As when the job ends between two portions of materialization.
+    await api.database.datasets.update_one({}, {'$set': {'jobs_submitted': 3}})
+    await Scheduler(api.service).follow()
+
+    assert (await api('GET', f'/datasets/{dataset_id}/job_counts/status')).body == {'complete': 1}
+    assert await chore.end_datasets(api.service, [dataset_id]) == 0
+    assert (await api('GET', f'/datasets/{dataset_id}')).body['status'] == 'processing'
 
 
 async def test_a_failed_task_set_waiting_by_hand_reopens_its_job_and_dataset(api: Api, chores: Chores) -> None:
