@@ -15,6 +15,9 @@ from iceprod_tasks.pilot.machine import BYTES_IN_GB
 
 _LOOK_SECONDS = 0.2
 _DISK_SECONDS = 1.0
+# The start of a command costs more cpu time than the wall time it takes here. Divided by some hundredths of a second
+# that looks like two busy cores, and a failed task would come back asking for two.
+_SHORTEST_AVERAGE_SECONDS = 1.0
 
 
 class SessionTable:
@@ -95,9 +98,9 @@ class Meter:
             self.memory_gb = max(self.memory_gb, _peak_bytes(usage) / BYTES_IN_GB)
 
     def resources(self) -> Resources:
-        """The peaks in the wire's words: average cores, GB, GB, hours."""
+        """The peaks in the wire's words: cores on the average of a second or more, GB, GB, hours."""
         return {
-            'cpu': round(self._cpu_seconds / max(self.time_seconds, 0.01), 3),
+            'cpu': round(self._cpu_seconds / max(self.time_seconds, _SHORTEST_AVERAGE_SECONDS), 3),
             'memory': round(self.memory_gb, 6),
             'disk': round(self.disk_gb, 6),
             'time': self.time_seconds / 3600,
