@@ -23,7 +23,6 @@ USAGE = 2
 NOT_FOUND = 3
 NOT_PERMITTED = 4
 CONFLICT = 5
-PARTIAL = 6
 UNREACHABLE = 7
 
 EXIT_CODE: Mapping[type[ClientError], int] = {

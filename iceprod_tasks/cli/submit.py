@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,9 @@ from iceprod_tasks.cli.options import json_option, service, service_options
 from iceprod_tasks.client import AsyncClient
 
 _LOOK_SECONDS = 0.5
+# A service may run no scheduler at the moment; what is submitted is safe all the same.
+_PATIENCE_SECONDS = 10.0
+_MADE = 'tasks made'
 _ENDED = ('complete', 'errors', 'suspended')
 
 
@@ -71,7 +75,7 @@ async def _submit(client: AsyncClient, dataset: dict[str, Any], *, wait: bool, a
             console=console, disable=not console.is_terminal,
         )  # fmt: skip
         with bar:
-            await _follow(client, dataset_id, bar, 'tasks made', total, lambda counts: sum(counts.values()))
+            await _follow(client, dataset_id, bar, _MADE, total, lambda counts: sum(counts.values()))
             if not wait:
                 return 'processing'
             return await _follow(
@@ -82,14 +86,15 @@ async def _submit(client: AsyncClient, dataset: dict[str, Any], *, wait: bool, a
 async def _follow(client: AsyncClient, dataset_id: str, bar: Progress, what: str, total: int, done: Any) -> str:
     """Show how far the dataset is until a number of tasks is reached or it has ended; its status then."""
     line = bar.add_task(what, total=total)
+    making, reached, moved = what == _MADE, 0, time.monotonic()
     while True:
         status = (await client.dataset(dataset_id))['status']
-        reached = done(await client.task_counts(dataset_id))
+        before, reached = reached, done(await client.task_counts(dataset_id))
         bar.update(line, completed=reached)
-        if status in _ENDED or (what == 'tasks made' and reached >= total):
+        if status in _ENDED or (making and reached >= total):
+            return str(status)
+        moved = time.monotonic() if reached != before else moved
+        if making and time.monotonic() - moved > _PATIENCE_SECONDS:
+            click.echo('the dataset is submitted; its tasks have not all been made yet', err=True)
             return str(status)
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _complete(counts: dict[str, int]) -> int:
-    return counts.get('complete', 0)

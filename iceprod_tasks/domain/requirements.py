@@ -12,9 +12,6 @@ from typing import Any
 
 Requirements = Mapping[str, Any]
 
-NUMERIC = ('cpu', 'gpu', 'memory', 'disk', 'time')
-"""Requirements that are numbers wherever they are named."""
-
 GROWING = ('cpu', 'memory', 'disk', 'time')
 """Requirements that grow after a failure; gpu never does."""
 

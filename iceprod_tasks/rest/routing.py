@@ -36,7 +36,6 @@ PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
 READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
-PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
 PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
 
 

@@ -222,12 +222,6 @@ class Collection:
         with driver_errors():
             return int((await self._raw.delete_many(where)).deleted_count)
 
-    async def explain(self, command: Mapping[str, Any]) -> Document:
-        """How MongoDB would run a command that names this collection first."""
-        with driver_errors():
-            plan = await self._raw.database.command('explain', dict(command), verbosity='executionStats')
-            return dict(plan)
-
 
 def collection(client: Client, database: str, name: str) -> Collection:
     """A collection of the service's database, with times read as UTC."""

@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,14 +190,11 @@ def test_a_second_service_on_the_same_data_is_refused(commands: Commands) -> Non
     assert said.count('\n') == 1
 
 
-def test_a_process_without_scheduler_leaves_waiting_tasks_alone(commands: Commands) -> None:
+def test_a_process_without_scheduler_makes_no_tasks_and_submit_does_not_wait_for_them(commands: Commands) -> None:
     commands.serve('--no-scheduler')
     commands.environment['ICEPROD_TASKS_TOKEN'] = commands.token('user', 'users')
-    commands.start('submit', str(EXAMPLE), log='submit.log')
-    while 'datasets' not in (said := commands.run('status', '--json')) or '{"datasets": {}}' in said:
-        pass
 
-    time.sleep(2)
+    dataset = commands.run('submit', str(EXAMPLE)).strip()
 
-    (dataset,) = json.loads(commands.run('status', '--json'))['datasets'].values()
-    assert dataset['tasks'] == {}
+    status = json.loads(commands.run('status', '--json', dataset))
+    assert (status['status'], status['tasks'], status['jobs']) == ('processing', {}, {})

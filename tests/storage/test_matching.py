@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iceprod_tasks.domain.conditions import COMPARISONS, Condition
 from iceprod_tasks.domain.requirements import fits
-from iceprod_tasks.storage.matching import fitting
+from iceprod_tasks.storage.matching import fitting, meeting
 from tests.domain.offers import MATCHES
 
 KEYS = ['cpu', 'gpu', 'memory', 'os', 'site', 'own']
@@ -49,3 +50,9 @@ def test_both_agree_with_the_contract(
     collection: Collection, needs: dict[str, Any], offer: dict[str, Any], wanted: bool
 ) -> None:
     assert (fits(needs, offer), found(collection, [needs], offer)) == (wanted, {0} if wanted else set())
+
+
+def test_every_comparison_has_an_operator_of_its_own() -> None:
+    filters = meeting(Condition('name', comparison, 1) for comparison in COMPARISONS)
+
+    assert len({operator for each in filters for operator in each['name']}) == len(COMPARISONS)
