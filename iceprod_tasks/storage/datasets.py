@@ -58,12 +58,24 @@ class Datasets:
         return [each['dataset_id'] async for each in found]
 
     async def set_status(self, dataset_id: str, sources: Iterable[str], target: str) -> int:
-        """Move a dataset from one of some statuses to another; 1 if it was in one of them, else 0."""
-        ended = {'end_date': '$$NOW'} if target == 'complete' else {}
+        """Move a dataset from one of some statuses to another; 1 if it was in one of them, else 0.
+
+        A dataset that was truncated stays so when it goes on.
+        """
+        change: Document = {'status': target, 'status_changed': '$$NOW'}
+        if target == 'complete':
+            change['end_date'] = '$$NOW'
+        if target == 'truncated':
+            change['truncated'] = True
+        if target == 'processing':
+            change['status'] = {'$cond': [{'$eq': ['$truncated', True]}, 'truncated', target]}
         return await self._datasets.update_one(
-            {'dataset_id': dataset_id, 'status': {'$in': list(sources)}},
-            [{'$set': {'status': target, 'status_changed': '$$NOW', **ended}}],
+            {'dataset_id': dataset_id, 'status': {'$in': list(sources)}}, [{'$set': change}]
         )
+
+    async def untruncate(self, dataset_id: str) -> None:
+        """Let a dataset make all its jobs again when it goes on."""
+        await self._datasets.update_one({'dataset_id': dataset_id}, {'$set': {'truncated': False}})
 
     async def advance(self, dataset_id: str, jobs_materialized: int) -> None:
         """Note how many jobs have been made; it never goes back."""
@@ -119,6 +131,13 @@ class Jobs:
         """Jobs one after the other."""
         fields = dict.fromkeys(keys, True) or None
         return self._jobs.find(where, fields, sort=list(sort), limit=limit, batch_size=1000)
+
+    def named(self, dataset_id: str, job_ids: Sequence[str] | None = None) -> AsyncIterator[Document]:
+        """Jobs of a dataset, all or those with some ids: job_id and status of each."""
+        where: Document = {'dataset_id': dataset_id} | ({} if job_ids is None else {'job_id': {'$in': list(job_ids)}})
+        fields = {'_id': False, 'job_id': True, 'status': True}
+        hint = 'dataset' if job_ids is None else 'job_id'
+        return self._jobs.find(where, fields, hint=hint, batch_size=5000)
 
     async def set_status(self, job_ids: Sequence[str], sources: Iterable[str], target: str) -> int:
         """Move jobs from one of some statuses to another; how many were in one of them."""
