@@ -76,7 +76,7 @@ class Pilots(Register):
         fields = {'tasks': True, 'last_update': True}
         return [pilot async for pilot in self._entries.find(where, fields, sort=[('_id', 1)], limit=limit)]
 
-    async def drop_tasks(self, pilot: Document, task_ids: Sequence[str]) -> int:
+    async def drop_tasks(self, pilot: Mapping[str, Any], task_ids: Sequence[str]) -> int:
         """Take tasks out of a pilot's list, unless it has spoken since it was read; 1 if they were."""
         where = {'_id': pilot['_id'], 'last_update': pilot['last_update']}
         return await self._entries.update_one(where, {'$pull': {'tasks': {'$in': list(task_ids)}}})
