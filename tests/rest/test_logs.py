@@ -51,9 +51,9 @@ async def test_a_log_needs_nothing_but_data(api: Api) -> None:
 
 
 async def test_what_the_service_sets_cannot_be_sent(api: Api) -> None:
-    log_id = await kept(api, log_id='mine', timestamp='2001-01-01', _id=5)
+    log_id, other = [await kept(api, log_id='mine', timestamp='2001-01-01', _id=5) for _ in range(2)]
 
-    assert log_id != 'mine'
+    assert log_id != 'mine' != other
     assert (await api('GET', f'/logs/{log_id}')).body['timestamp'] > '2024'
     assert (await api('GET', '/logs/mine')).status == 404
 
