@@ -36,7 +36,10 @@ PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
 READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
+PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
 PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
+OWNERS_READ = Access(('admin', 'user'), 'read')
+OWNERS_WRITE = Access(('admin', 'user'), 'write')
 
 
 @dataclass(frozen=True, slots=True)

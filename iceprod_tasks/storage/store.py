@@ -7,10 +7,13 @@ from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets, Jobs
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
+from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
 
 
@@ -27,7 +30,10 @@ class Store:
         self._database = database
         kept = {
             name: collection(self._client, database, name)
-            for name in ('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters')
+            for name in (
+                *('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters'),
+                *('logs', 'task_stats', 'pilots', 'grids'),
+            )
         }
         kinds = Kinds(kept['tasks'])
         self.tasks = Tasks(kept['tasks'], kinds)
@@ -40,6 +46,10 @@ class Store:
         self.messages = Messages(kept['messages'])
         self.datasets = Datasets(kept['datasets'], kept['config'], kept['auths'], kept['counters'])
         self.jobs = Jobs(kept['jobs'])
+        self.logs = Logs(kept['logs'])
+        self.task_stats = TaskStats(kept['task_stats'])
+        self.pilots = Pilots(kept['pilots'])
+        self.grids = Register(kept['grids'], 'grid_id')
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:
         """Check the database and make the indexes that are missing.
