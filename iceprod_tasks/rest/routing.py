@@ -36,6 +36,8 @@ PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
 READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
+ADMINS = Access(('admin',))
+USERS_WRITE = Access(('admin', 'user'), 'write')
 PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
 
 

@@ -105,12 +105,25 @@ async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
     """End those of some datasets whose jobs have all been made and have all ended; how many ended."""
     ended = 0
     async for dataset in service.store.datasets.select(in_statuses('processing', among=dataset_ids)):
-        dataset_id = dataset['dataset_id']
-        if not 0 < dataset['jobs_submitted'] <= dataset['jobs_materialized']:
-            continue
-        if await service.store.jobs.exists({'dataset_id': dataset_id, 'status': 'processing'}):
-            continue
-        status = dataset_ended_as(await service.store.counts.jobs_by_status(dataset_id))
-        if status is not None:
-            ended += await service.store.datasets.set_status(dataset_id, ('processing',), status)
+        ended += await _end_dataset(service, dataset)
+    return ended
+
+
+async def _end_dataset(service: Service, dataset: Mapping[str, Any]) -> int:
+    dataset_id, jobs_submitted = dataset['dataset_id'], dataset['jobs_submitted']
+    goes_on = {'dataset_id': dataset_id, 'status': 'processing'}
+    if jobs_submitted < 1 or await service.store.jobs.exists(goes_on):
+        return 0
+    made = dataset['jobs_materialized'] >= jobs_submitted
+    if not made and await service.store.datasets.own_config(dataset_id):
+        return 0
+    counts = await service.store.counts.jobs_by_status(dataset_id)
+    status = dataset_ended_as(counts)
+    # Nobody but its clients knows how far a dataset is whose config is not ours, or has not come yet.
+    if status is None or not (made or sum(counts.values()) >= jobs_submitted):
+        return 0
+    # Whoever gives it more jobs, or lets a job go on, may have come between.
+    ended = await service.store.datasets.set_status(dataset_id, ('processing',), status, jobs_submitted=jobs_submitted)
+    if ended and await service.store.jobs.exists(goes_on):
+        await service.store.datasets.set_status(dataset_id, (status,), 'processing')
     return ended

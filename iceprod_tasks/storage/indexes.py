@@ -53,10 +53,13 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
+        'username': {'keys': [('username', _UP), ('_id', _UP)]},
+        'group': {'keys': [('group', _UP), ('_id', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
-        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP)]},
+        # One job a place: two programs that make jobs at once cannot make twins.
+        'place': {'keys': [('dataset_id', _UP), ('job_index', _UP)], 'unique': True},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
     },
     'config': {'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True}},
@@ -66,6 +69,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'read_users': {'keys': [('read_users', _UP)]},
         'read_groups': {'keys': [('read_groups', _UP)]},
     },
+    'users': {'username': {'keys': [('username', _UP)], 'unique': True}},
+    'groups': {'name': {'keys': [('name', _UP)], 'unique': True}},
 }
 
 
