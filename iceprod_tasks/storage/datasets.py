@@ -76,13 +76,14 @@ class Datasets:
         Args:
             dataset_id: of the dataset.
             sources: statuses that it may be in.
-            target: its new status; `end_date` is set with one that is an end, and cleared by others.
+            target: its new status; `end_date` is set when it comes to an end, and cleared when it goes on.
             jobs_submitted: only if it still has this number of jobs.
         """
         where: Document = {'dataset_id': dataset_id, 'status': {'$in': list(sources)}}
         if jobs_submitted is not None:
             where['jobs_submitted'] = jobs_submitted
-        changes = {'status': target, 'status_changed': '$$NOW', 'end_date': '$$NOW' if target in ENDED else None}
+        since = {'$cond': [{'$eq': ['$status', target]}, {'$ifNull': ['$end_date', '$$NOW']}, '$$NOW']}
+        changes = {'status': target, 'status_changed': '$$NOW', 'end_date': since if target in ENDED else None}
         return await self._datasets.update_one(where, [{'$set': changes}])
 
     async def set_field(self, dataset_id: str, name: str, value: Any) -> int:

@@ -47,7 +47,8 @@ async def readable(
         keys: fields to read, dataset_id among them; all when empty.
     """
     fields = {**dict.fromkeys(keys, True), '_id': False}
-    few = [record['dataset_id'] async for record in auths.find(granted, _IDS, limit=_PORTION + 1)]
+    more = _PORTION + 1
+    few = [record['dataset_id'] async for record in auths.find(granted, _IDS, limit=more, batch_size=more)]
     if len(few) <= _PORTION:
         async for dataset in datasets.find({**where, 'dataset_id': {'$in': few}}, fields, sort=_OLDEST_FIRST):
             yield dataset
