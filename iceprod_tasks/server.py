@@ -34,6 +34,7 @@ def limits(settings: Settings) -> Limits:
         queue_depth=settings.queue_depth,
         max_failures=settings.max_failures,
         retry_delay_seconds=settings.retry_delay_seconds,
+        stop_grace_seconds=settings.stop_grace_seconds,
     )
 
 

@@ -36,6 +36,7 @@ class Settings:
         queue_depth: queued tasks kept per requirements signature by the scheduler.
         max_failures: a task that failed more often is given up.
         retry_delay_seconds: the delay before the second try of a reset task; it doubles with each failure.
+        stop_grace_seconds: how long a pilot has to stop a task that is suspended or cancelled.
         body_limit_bytes: the largest request body.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     queue_depth: int = 1000
     max_failures: int = 10
     retry_delay_seconds: float = 10.0
+    stop_grace_seconds: float = 30.0
     body_limit_bytes: int = 8 * 1024 * 1024
 
     @classmethod

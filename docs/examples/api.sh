@@ -248,6 +248,35 @@ call 200 GET "/datasets/$dataset/jobs/$job"
 answers '{*"job_index":1*}'
 
 
+## Actions on many tasks, on jobs, and on the whole dataset: suspend, resume, reset, rerun, hard_reset, cancel.
+
+# First ask what would happen: how many would be changed, have nothing to do, and are refused, with examples.
+call 200 POST "/datasets/$dataset/task_actions/suspend" '{"dry_run":true}'
+answers '{"action":"suspend","dry_run":true,"changed":2,"unchanged":0,"refused":0,"stopping":0,"examples":{*}}'
+
+# Suspend the tasks of one job; then those of a name that wait or are queued, wherever they are.
+call 200 POST "/datasets/$dataset/task_actions/suspend" '{"jobs":["'"$job"'"],"reason":"too early"}'
+answers '{*"changed":1,*}'
+call 200 POST "/datasets/$dataset/task_actions/suspend" '{"names":["greet"],"statuses":["waiting","queued"]}'
+answers '{*"changed":1,*}'
+
+# No body means everything; so a misspelt or an empty selection is refused.
+call 400 POST "/datasets/$dataset/task_actions/resume" '{"task":["x"]}'
+answers '{"code":400,"error":"invalid keys found: task"}'
+call 200 POST "/datasets/$dataset/task_actions/resume"
+answers '{*"changed":2,*}'
+
+# The same for jobs: their own status and their tasks.
+call 200 POST "/datasets/$dataset/job_actions/suspend" '{"jobs":["'"$job"'"]}'
+answers '{"action":"suspend","dry_run":false,"changed":1,*"tasks":{"changed":1,*}}'
+
+# And for the whole dataset, which makes no new jobs while it is suspended.
+call 200 POST "/datasets/$dataset/dataset_actions/suspend" '{"reason":"holidays"}'
+answers '{*"dataset":{"result":"changed","status":"suspended"},"jobs":{*},"tasks":{"changed":1,*}}'
+call 200 POST "/datasets/$dataset/dataset_actions/resume"
+answers '{*"dataset":{"result":"changed","status":"processing"},*"tasks":{"changed":2,*}}'
+
+
 ## What every route answers when something is wrong.
 
 # No route of this name, here or anywhere.

@@ -1,7 +1,7 @@
 """Amend: change what a dataset is, how urgent it is, its own status, and how many jobs it has."""
 
 from iceprod_tasks.actions.service import Service
-from iceprod_tasks.domain.datasets import DATASET_STATUSES, check_growth
+from iceprod_tasks.domain.datasets import check_growth
 from iceprod_tasks.domain.errors import Conflict, NotFound
 
 
@@ -29,18 +29,18 @@ async def move_dataset(service: Service, dataset_id: str, status: str) -> None:
     Args:
         service: the service.
         dataset_id: of the dataset.
-        status: one of `DATASET_STATUSES`.
+        status: the new one.
 
     Raises:
         NotFound: there is no such dataset.
     """
-    if not await service.store.datasets.set_status(dataset_id, DATASET_STATUSES, status):
+    if not await service.store.datasets.put_status(dataset_id, status):
         raise NotFound('Dataset not found')
     service.news.stirred()
 
 
 async def grow(service: Service, dataset_id: str, jobs_submitted: int) -> None:
-    """Give a dataset more jobs; one that had ended goes on, so that they are made.
+    """Give a dataset more jobs; one that had ended goes on, unless it was truncated.
 
     Raises:
         NotFound: there is no such dataset.

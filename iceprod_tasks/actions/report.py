@@ -15,6 +15,7 @@ from iceprod_tasks.storage.claims import held_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
+_STOPPED = ('suspend', 'cancel')
 _MESSAGE_TYPES = {'complete': 'result', 'hand back': 'notification'}
 
 
@@ -91,19 +92,34 @@ async def hand_back(service: Service, caller: Caller, task_id: str, report: Repo
         InvalidRequest: there is no such task.
         StaleClaim: the report's claim is not the task's.
     """
-    ending = _Ending(TRANSITIONS['hand back'], 'Task not found', _site(report))
+    ending = _Ending(TRANSITIONS['hand back'], 'Task not found', _site(report), yields=True)
     await _end(service, caller, task_id, report, ending)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """How a report ends a task's claim."""
+    """How a report ends a task's claim.
+
+    Args:
+        transition: the row it asks for.
+        refusal: what it is told when there is nothing to end.
+        sets: fields that get these values.
+        adds: fields that grow by these numbers.
+        grows: whether requirements grow by what was used.
+        yields: whether the task would run again, so that a stop that was asked for decides instead.
+    """
 
     transition: Transition
     refusal: str
     sets: Mapping[str, Any]
     adds: Mapping[str, float] = field(default_factory=dict)
     grows: bool = False
+    yields: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rows it may come to."""
+        return (self.transition.name, *_STOPPED) if self.yields else (self.transition.name,)
 
 
 def _site(report: Report) -> dict[str, Any]:
@@ -120,6 +136,7 @@ def _unsuccessful(transition: Transition, report: Report) -> _Ending:
         _site(report),
         {} if hours is None else {'walltime_err': hours, 'walltime_err_n': 1},
         grows=bool(report.resources),
+        yields=transition.name == 'reset',
     )
 
 
@@ -138,33 +155,46 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
 async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
     where = held_by(task_id, report.claim_id, report.epoch) if report.claim_id else unheld(task_id)
     outcome = {'exit_code': report.exit_code, 'message': report.reason}
-    who = caller.name
+    seen = await _look(service, task_id, ending)
     while True:
-        sets, seen = dict(ending.sets), dict(where)
-        if ending.grows:
-            old = await service.store.tasks.get(task_id, keys=('requirements',))
-            if old is None:
-                return None
-            grown = grow(old['requirements'], report.resources, service.limits.requirements_ceiling)
-            if grown != old['requirements']:
-                sets |= {'requirements': grown, 'signature': signature(grown)}
-                # Another report may grow it meanwhile: then look again, so that no step is lost.
-                seen['requirements'] = old['requirements']
-        note = Note(who, report.reason, sets, ending.adds, outcome)
-        task = await service.store.claims.close(ending.transition, note, seen)
-        if task is not None or 'requirements' not in seen or await _unchanged(service, task_id, seen):
+        transition, sets, guards = _meet(service, report, ending, seen)
+        note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, outcome)
+        task = await service.store.claims.close(transition, note, {**where, **guards})
+        if task is not None or not guards:
             return task
+        # Another report may have grown the requirements, or somebody asked for a stop: then look again.
+        before, seen = seen, await _look(service, task_id, ending)
+        if seen == before:
+            return None
 
 
-async def _unchanged(service: Service, task_id: str, seen: Mapping[str, Any]) -> bool:
-    now = await service.store.tasks.get(task_id, keys=('requirements',))
-    return now is None or now['requirements'] == seen['requirements']
+async def _look(service: Service, task_id: str, ending: _Ending) -> Task:
+    """What of the task decides about the report."""
+    keys = [key for key, wanted in (('requirements', ending.grows), ('stop', ending.yields)) if wanted]
+    return (await service.store.tasks.get(task_id, keys=keys) if keys else None) or {}
+
+
+def _meet(
+    service: Service, report: Report, ending: _Ending, seen: Task
+) -> tuple[Transition, dict[str, Any], dict[str, Any]]:
+    """The row that the report comes to on a task like this, what it sets, and what must still be so of the task."""
+    transition, sets, guards = ending.transition, {}, {}
+    if ending.yields and seen:
+        then = (seen.get('stop') or {}).get('then')
+        transition = TRANSITIONS[then] if then else transition
+        guards['stop.then'] = then
+    if ending.grows and seen:
+        grown = grow(seen['requirements'], report.resources, service.limits.requirements_ceiling)
+        if grown != seen['requirements']:
+            sets = {'requirements': grown, 'signature': signature(grown)}
+            guards['requirements'] = seen['requirements']
+    return transition, sets, guards
 
 
 async def _same_as_before(service: Service, task_id: str, report: Report, ending: _Ending) -> Task:
     """The task of a report that was taken before; a repeated report gets the same answer."""
     if report.claim_id:
-        before = await service.store.claims.reported(task_id, report.claim_id, ending.transition)
+        before = await service.store.claims.reported(task_id, report.claim_id, ending.names)
         if before is not None:
             return before
     task = await service.store.tasks.get(task_id, keys=('status', 'lease_until'))

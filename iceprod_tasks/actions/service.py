@@ -20,6 +20,7 @@ class Limits:
         queue_depth: queued tasks a signature that the scheduler aims at.
         max_failures: a task that failed more often is given up.
         retry_delay_seconds: before the second try; it doubles with each failure.
+        stop_grace_seconds: how long a pilot has to stop what it is asked to stop.
     """
 
     lease_seconds: float = 300.0
@@ -28,6 +29,7 @@ class Limits:
     queue_depth: int = 1000
     max_failures: int = 10
     retry_delay_seconds: float = 10.0
+    stop_grace_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ from iceprod_tasks.settings import Settings
     help='Rest before the second try, doubled with each failure.  [default: 10]',
 )  # fmt: skip
 @click.option(
+    '--stop-grace', 'stop_grace_seconds', type=click.FloatRange(0), metavar='S',
+    help='Time a pilot has to stop a task that is suspended or cancelled.  [default: 30]',
+)  # fmt: skip
+@click.option(
     '--max-requirement', 'ceiling', multiple=True, metavar='KEY=VALUE',
     help='No failure makes a requirement grow past this (cpu; memory, disk: GB; time: hours). Repeatable.',
 )  # fmt: skip

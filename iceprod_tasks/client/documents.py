@@ -38,6 +38,15 @@ class Report(TypedDict, total=False):
     stderr: str
 
 
+class Stop(TypedDict):
+    """A request to stop, on a task that runs: what becomes of it, why, who asks, and until when it is to be done."""
+
+    then: str
+    why: str
+    who: str
+    deadline: str
+
+
 class TaskDocument(TypedDict, total=False):
     """A task as the service keeps it; listings with `keys` carry those fields only."""
 
@@ -57,6 +66,7 @@ class TaskDocument(TypedDict, total=False):
     epoch: int
     claim_id: str
     lease_seconds: float
+    stop: Stop | None
     site: str
     walltime: float
 

@@ -47,6 +47,7 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'dataset': number,
         'username': owner,
         'start_date': now,
+        'truncated': status == 'truncated',
         'end_date': now if status in ENDED else None,
         'status_changed': now,
         'jobs_materialized': 0,

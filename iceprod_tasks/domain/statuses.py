@@ -63,7 +63,8 @@ class Transition:
         claim: what it does to the claim.
         outcome: what it does to the outcome.
 
-    `status`, `status_changed`, `log` and, where the caller knows one, `site` change with every transition.
+    `status`, `log` and, where the caller knows one, `site` change with every transition, `status_changed` with every
+    one that leads to another status.
     """
 
     name: str
@@ -80,6 +81,11 @@ class Transition:
     def targets(self) -> frozenset[str]:
         """Every status it can end in."""
         return frozenset({self.target, self.blocked_target or self.target})
+
+    @property
+    def stays(self) -> bool:
+        """Whether it leaves the status as it is."""
+        return self.sources == self.targets
 
 
 def _from(*statuses: str) -> frozenset[str]:
@@ -99,6 +105,7 @@ TRANSITIONS = {
         Transition('queue', _from('waiting'), 'queued', 'scheduler or POST queue'),
         Transition('claim', _from('queued'), 'processing', 'pilot', claim=ClaimEffect.OPEN),
         Transition('stop asked', _from('processing'), 'processing', 'whoever cancels or suspends work that runs'),
+        Transition('stop withdrawn', _from('processing'), 'processing', 'whoever resumes work asked to stop'),
         Transition(
             'complete', _from('processing'), 'complete', 'pilot', claim=_CLOSE, outcome=Outcome.SUCCESSFUL
         ),
@@ -133,7 +140,7 @@ TRANSITIONS = {
         Transition('resume', _from('suspended'), 'waiting', 'user, operator', blocked_target='idle'),
         Transition(
             'rerun', _from('failed'), 'waiting', 'user, operator', blocked_target='idle',
-            failures=Change.ZERO, outcome=Outcome.CLEAR,
+            failures=Change.ZERO, evictions=Change.ZERO, outcome=Outcome.CLEAR,
         ),
         Transition(
             'cancel', _all_but('complete', 'failed'), 'failed', 'user, operator', claim=_CLOSE,
@@ -141,7 +148,7 @@ TRANSITIONS = {
         ),
         Transition(
             'hard reset', _all_but(), 'waiting', 'operator, owner', blocked_target='idle',
-            failures=Change.ZERO, claim=_CLOSE, outcome=Outcome.CLEAR,
+            failures=Change.ZERO, evictions=Change.ZERO, claim=_CLOSE, outcome=Outcome.CLEAR,
         ),
     )
 }  # fmt: skip

@@ -19,6 +19,7 @@ class Plan:
         until_empty: end when nothing that fits the offer is unfinished.
         poll_seconds: the longest wait between two questions for work.
         lease_seconds: the lease asked for; the service's default when None.
+        watch_seconds: between two looks whether a task that runs is still wanted.
         keep_workdirs: leave the attempts' folders behind.
     """
 
@@ -29,4 +30,5 @@ class Plan:
     until_empty: bool = False
     poll_seconds: float = 10.0
     lease_seconds: float | None = None
+    watch_seconds: float = 10.0
     keep_workdirs: bool = False

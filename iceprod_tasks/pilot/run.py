@@ -6,6 +6,7 @@ import errno
 import math
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -15,6 +16,7 @@ from iceprod_tasks.pilot.folder import Folder, end_of
 from iceprod_tasks.pilot.measure import Meter, SessionTable
 from iceprod_tasks.pilot.offer import Offer
 from iceprod_tasks.pilot.process import Process
+from iceprod_tasks.pilot.recall import Recall
 
 GRACE_SECONDS = 5.0
 FIRST_SAMPLE_SECONDS = 0.02
@@ -28,12 +30,13 @@ class MachineTrouble(Exception):
 
 
 class Outcome(Enum):
-    """What a pilot tells the service about an attempt."""
+    """What a pilot tells the service about an attempt; nothing at all about one that is not its own any more."""
 
     COMPLETE = 'complete'
     RESET = 'reset'
     FAILED = 'failed'
     HANDED_BACK = 'hand_back'
+    DROPPED = 'dropped'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,13 @@ class Runner:
     table: SessionTable = field(default_factory=SessionTable)
     grace_seconds: float = GRACE_SECONDS
 
-    async def run(self, command: Command, folder: Folder) -> Ending:
+    async def run(self, command: Command, folder: Folder, recall: Recall) -> Ending:
         """Run a command and everything it starts, until nothing of it is left.
+
+        Args:
+            command: what to run.
+            folder: where.
+            recall: called when the service does not want it any more.
 
         Raises:
             MachineTrouble: it was not started, for want of processes or memory.
@@ -83,7 +91,7 @@ class Runner:
         meter = Meter(process.pid, folder.used_bytes, self.table)
         disk = asyncio.create_task(meter.watch_disk())
         try:
-            stopped = await self._watch(process, meter, command.timeout_seconds)
+            stopped = await self._watch(process, meter, command.timeout_seconds, recall)
             if stopped:
                 await process.end(self.grace_seconds)
         finally:
@@ -95,13 +103,18 @@ class Runner:
         outcome, reason = stopped or _verdict(exit_code)
         return Ending(outcome, reason, _report(exit_code, meter, folder))
 
-    async def _watch(self, process: Process, meter: Meter, timeout_seconds: float | None) -> tuple[Outcome, str] | None:
+    async def _watch(
+        self, process: Process, meter: Meter, timeout_seconds: float | None, recall: Recall
+    ) -> tuple[Outcome, str] | None:
         """Wait for the end; None when the command ended by itself, else why it must be stopped."""
         deadline = time.monotonic() + (math.inf if timeout_seconds is None else timeout_seconds)
         interval_seconds = FIRST_SAMPLE_SECONDS
-        while not await self._either(process.exited, min(interval_seconds, max(0.0, deadline - time.monotonic()))):
+        events = (process.exited, self.stop, recall.called)
+        while not await _any_of(events, min(interval_seconds, max(0.0, deadline - time.monotonic()))):
             if self.stop.is_set():
                 return Outcome.HANDED_BACK, 'the pilot was told to stop'
+            if recall.called.is_set():
+                return Outcome.DROPPED if recall.lost else Outcome.HANDED_BACK, recall.reason
             if time.monotonic() >= deadline:
                 return Outcome.RESET, f'timeout after {timeout_seconds:g} s'
             meter.sample()
@@ -111,14 +124,6 @@ class Runner:
             interval_seconds = min(2 * interval_seconds, SAMPLE_SECONDS)
         return None
 
-    async def _either(self, exited: asyncio.Event, seconds: float) -> bool:
-        """Wait for the exit, the stop, or some seconds; whether the command has exited."""
-        waiting = [asyncio.create_task(event.wait()) for event in (exited, self.stop)]
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
-        return exited.is_set()
-
     def _over_limit(self, meter: Meter) -> str:
         for name, used_gb, limit_gb in (
             ('memory', meter.memory_gb, self.offer.memory_gb),
@@ -127,6 +132,15 @@ class Runner:
             if used_gb > limit_gb:
                 return f'over {name} limit: used {used_gb:.3g} GB of {limit_gb:g} GB'
         return ''
+
+
+async def _any_of(events: Sequence[asyncio.Event], seconds: float) -> bool:
+    """Wait until one of some events is set, or some seconds; whether the first one is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return events[0].is_set()
 
 
 def _verdict(exit_code: int) -> tuple[Outcome, str]:

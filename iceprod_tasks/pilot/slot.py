@@ -19,6 +19,7 @@ from iceprod_tasks.pilot.command import WrongConfig, command_of
 from iceprod_tasks.pilot.folder import Folder
 from iceprod_tasks.pilot.line import Line
 from iceprod_tasks.pilot.plan import Plan
+from iceprod_tasks.pilot.recall import Recall
 from iceprod_tasks.pilot.run import Ending, MachineTrouble, Outcome, Runner
 from iceprod_tasks.pilot.stopping import pause, within
 
@@ -100,14 +101,20 @@ class Slot:
             folder = Folder.make(self._plan.workdir)
         except OSError as error:
             raise MachineTrouble(str(error)) from error
+        recall = Recall()
+        watching = asyncio.create_task(recall.watch(self._client, claim, self._plan.watch_seconds))
         try:
-            return await self._runner.run(command, folder)
+            return await self._runner.run(command, folder, recall)
         finally:
+            watching.cancel()
             await asyncio.to_thread(folder.close if self._plan.keep_workdirs else folder.remove)
 
     async def _report(self, claim: Claim, ending: Ending) -> None:
         """Tell the service; what it does not want, or cannot be told, is dropped with a line in the log."""
         words = f'{self._name}: {ending.outcome.value} {_words(claim)}'
+        if ending.outcome is Outcome.DROPPED:
+            log.warning('%s: %s', words, ending.reason, extra={'action': 'drop'})
+            return
         try:
             await within(self._send(claim, ending), self._stop, LAST_REPORT_SECONDS)
         except TimeoutError:

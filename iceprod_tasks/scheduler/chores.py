@@ -21,11 +21,12 @@ AT_ONCE = 2000
 """Tasks that a chore looks at in one run."""
 
 _MANAGED = (True,)
+_GOING_ON = ('processing', 'truncated')
 
 
 async def active_datasets(service: Service) -> list[str]:
     """The datasets that chores care for."""
-    found = service.store.datasets.select(in_statuses('processing', 'truncated'), keys=('dataset_id',))
+    found = service.store.datasets.select(in_statuses(*_GOING_ON), keys=('dataset_id',))
     return [dataset['dataset_id'] async for dataset in found]
 
 
@@ -85,6 +86,15 @@ async def retry(service: Service, dataset_ids: Sequence[str]) -> int:
     return moved
 
 
+async def end_stops(service: Service) -> int:
+    """Suspend or cancel tasks whose pilots were asked to stop and have not done it in time; how many there were."""
+    note, moves, ended = Note(who=WHO, why='did not stop in time'), service.store.moves, 0
+    for then in ('suspend', 'cancel'):
+        while overdue := await moves.overdue(then):
+            ended += await moves.end_overdue(then, overdue, note)
+    return ended
+
+
 async def end_jobs(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
     """End jobs whose tasks have all stopped; how many ended."""
     if not jobs:
@@ -102,9 +112,12 @@ async def end_jobs(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
 
 
 async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
-    """End those of some datasets whose jobs have all been made and have all ended; how many ended."""
+    """End those of some datasets whose jobs have all been made and have all ended; how many ended.
+
+    A truncated dataset makes no more jobs: it ends with those that it has.
+    """
     ended = 0
-    async for dataset in service.store.datasets.select(in_statuses('processing', among=dataset_ids)):
+    async for dataset in service.store.datasets.select(in_statuses(*_GOING_ON, among=dataset_ids)):
         ended += await _end_dataset(service, dataset)
     return ended
 
@@ -112,18 +125,19 @@ async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
 async def _end_dataset(service: Service, dataset: Mapping[str, Any]) -> int:
     dataset_id, jobs_submitted = dataset['dataset_id'], dataset['jobs_submitted']
     goes_on = {'dataset_id': dataset_id, 'status': 'processing'}
-    if jobs_submitted < 1 or await service.store.jobs.exists(goes_on):
+    if await service.store.jobs.exists(goes_on):
         return 0
-    made = dataset['jobs_materialized'] >= jobs_submitted
+    made = dataset['status'] == 'truncated' or 0 < jobs_submitted <= dataset['jobs_materialized']
     if not made and await service.store.datasets.own_config(dataset_id):
         return 0
     counts = await service.store.counts.jobs_by_status(dataset_id)
     status = dataset_ended_as(counts)
     # Nobody but its clients knows how far a dataset is whose config is not ours, or has not come yet.
-    if status is None or not (made or sum(counts.values()) >= jobs_submitted):
+    if status is None or not (made or 0 < jobs_submitted <= sum(counts.values())):
         return 0
     # Whoever gives it more jobs, or lets a job go on, may have come between.
-    ended = await service.store.datasets.set_status(dataset_id, ('processing',), status, jobs_submitted=jobs_submitted)
+    seen = (dataset['status'],)
+    ended = await service.store.datasets.set_status(dataset_id, seen, status, jobs_submitted=jobs_submitted)
     if ended and await service.store.jobs.exists(goes_on):
         await service.store.datasets.set_status(dataset_id, (status,), 'processing')
     return ended

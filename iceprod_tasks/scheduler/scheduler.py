@@ -64,6 +64,7 @@ class Scheduler:
         service = self._service
         changed = await self._safely('materialize', lambda: materialize_all(service))
         changed += await self._safely('sign', lambda: sign(service))
+        changed += await self._safely('stop', lambda: chores.end_stops(service))
         changed += await self._safely('retry', self._retry)
         changed += await self._safely('release', self._release_next)
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))

@@ -105,9 +105,9 @@ class Claims:
         self._kinds.forget_after(transition)
         return task
 
-    async def reported(self, task_id: str, claim_id: str, transition: Transition) -> Document | None:
-        """The task, if this very claim ended with this very transition before; read by a majority write."""
-        entry = {'claim': claim_id, 'transition': transition.name}
+    async def reported(self, task_id: str, claim_id: str, transitions: Sequence[str]) -> Document | None:
+        """The task, if this very claim ended with one of these transitions before; read by a majority write."""
+        entry = {'claim': claim_id, 'transition': {'$in': list(transitions)}}
         task: Document | None = await self._tasks.find_one_and_update(
             {'task_id': task_id, 'log': {'$elemMatch': entry}}, {'$inc': {'replays': 1}}, projection=_HIDDEN
         )

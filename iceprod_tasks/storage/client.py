@@ -141,6 +141,12 @@ class Collection:
         with pymongo.timeout(_LONG_SECONDS):
             yield
 
+    async def primary_time(self) -> datetime:
+        """The primary's clock."""
+        with driver_errors():
+            time: datetime = (await self._raw.database.command('hello'))['localTime']
+        return time
+
     async def find_one(self, where: Filter, projection: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """One document, or None."""
         with driver_errors():

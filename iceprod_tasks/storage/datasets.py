@@ -73,6 +73,8 @@ class Datasets:
     ) -> int:
         """Move a dataset from one of some statuses to another; 1 if it was in one of them, else 0.
 
+        A dataset that was truncated stays so when it goes on.
+
         Args:
             dataset_id: of the dataset.
             sources: statuses that it may be in.
@@ -82,16 +84,25 @@ class Datasets:
         where: Document = {'dataset_id': dataset_id, 'status': {'$in': list(sources)}}
         if jobs_submitted is not None:
             where['jobs_submitted'] = jobs_submitted
-        since = {'$cond': [{'$eq': ['$status', target]}, {'$ifNull': ['$end_date', '$$NOW']}, '$$NOW']}
-        changes = {'status': target, 'status_changed': '$$NOW', 'end_date': since if target in ENDED else None}
+        changes = _status_change(target)
+        if target == 'processing':
+            changes['status'] = {'$cond': [{'$eq': ['$truncated', True]}, 'truncated', target]}
         return await self._datasets.update_one(where, [{'$set': changes}])
+
+    async def put_status(self, dataset_id: str, target: str) -> int:
+        """Set the status of a dataset whatever it was; 1 if there is such a dataset, else 0.
+
+        Unlike others, this `processing` lets a truncated dataset make its jobs again.
+        """
+        changes = _status_change(target) | ({'truncated': False} if target == 'processing' else {})
+        return await self._datasets.update_one({'dataset_id': dataset_id}, [{'$set': changes}])
 
     async def set_field(self, dataset_id: str, name: str, value: Any) -> int:
         """Set a field that nothing else depends on; 1 if there is such a dataset, else 0."""
         return await self._datasets.update_one({'dataset_id': dataset_id}, {'$set': {name: value}})
 
     async def grow(self, dataset_id: str, jobs_submitted: int) -> int:
-        """Give a dataset more jobs; one that had ended goes on.
+        """Give a dataset more jobs; one that had ended goes on, unless it was truncated.
 
         Returns:
             1, or 0 when there is no such dataset, its number of jobs is fixed or larger already, or it does not know
@@ -103,7 +114,13 @@ class Datasets:
             'jobs_submitted': {'$lte': jobs_submitted},
             'tasks_per_job': {'$gt': 0},
         }
-        reopens = {'$and': [{'$lt': ['$jobs_submitted', jobs_submitted]}, {'$in': ['$status', list(ENDED)]}]}
+        reopens = {
+            '$and': [
+                {'$lt': ['$jobs_submitted', jobs_submitted]},
+                {'$in': ['$status', list(ENDED)]},
+                {'$ne': ['$truncated', True]},
+            ]
+        }
         changes = {
             'jobs_submitted': jobs_submitted,
             'tasks_submitted': {'$multiply': [jobs_submitted, '$tasks_per_job']},
@@ -112,6 +129,10 @@ class Datasets:
             'end_date': {'$cond': [reopens, None, '$end_date']},
         }
         return await self._datasets.update_one(where, [{'$set': changes}])
+
+    async def untruncate(self, dataset_id: str) -> None:
+        """Let a dataset make all its jobs again when it goes on."""
+        await self._datasets.update_one({'dataset_id': dataset_id}, {'$set': {'truncated': False}})
 
     async def advance(self, dataset_id: str, jobs_materialized: int) -> None:
         """Note how many jobs have been made; it never goes back."""
@@ -186,6 +207,13 @@ class Jobs:
         fields = dict.fromkeys(keys, True) or None
         return self._jobs.find(where, fields, sort=list(sort), limit=limit, batch_size=1000)
 
+    def named(self, dataset_id: str, job_ids: Sequence[str] | None = None) -> AsyncIterator[Document]:
+        """Jobs of a dataset, all or those with some ids: job_id and status of each."""
+        where: Document = {'dataset_id': dataset_id} | ({} if job_ids is None else {'job_id': {'$in': list(job_ids)}})
+        fields = {'_id': False, 'job_id': True, 'status': True}
+        hint = 'place' if job_ids is None else 'job_id'
+        return self._jobs.find(where, fields, hint=hint, batch_size=5000)
+
     def ids_by_status(self, dataset_id: str, status: str) -> AsyncIterator[Document]:
         """The ids of a dataset's jobs in one status."""
         fields = {'_id': False, 'job_id': True}
@@ -218,6 +246,14 @@ class Jobs:
     async def exists(self, where: Filter) -> bool:
         """Whether any job matches."""
         return await self._jobs.find_one(where, {'_id': True}) is not None
+
+
+def _status_change(target: str) -> Document:
+    """What changes with a dataset's status; an end is dated when it comes, not when it is told again."""
+    since = {'$cond': [{'$eq': ['$status', target]}, {'$ifNull': ['$end_date', '$$NOW']}, '$$NOW']}
+    truncated = {'truncated': True} if target == 'truncated' else {}
+    end_date = since if target in ENDED else None
+    return {'status': target, 'status_changed': '$$NOW', 'end_date': end_date, **truncated}
 
 
 def in_statuses(*statuses: str, among: Sequence[str] | None = None) -> Document:

@@ -36,6 +36,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'partialFilterExpression': {'status': {'$in': list(UNFINISHED_UNSEEN)}},
         },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},
+        'stop': {'keys': [('stop.deadline', _UP)], 'partialFilterExpression': {'stop.deadline': {'$exists': True}}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
         'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP), ('_id', _UP)]},
         'job_id': {'keys': [('job_id', _UP)]},

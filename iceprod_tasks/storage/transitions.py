@@ -33,6 +33,19 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """A request to stop, as it is put on a task that runs.
+
+    Args:
+        then: what becomes of the task once it has stopped: `suspend` or `cancel`.
+        grace_seconds: how long the pilot has for it, on the primary's clock.
+    """
+
+    then: str
+    grace_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """What goes with a transition beside the status.
 
@@ -42,6 +55,7 @@ class Note:
         sets: fields that get these values.
         adds: fields that grow by these numbers.
         outcome: further keys of the outcome, where the transition sets one.
+        stop: the stop to ask for, for a transition that asks for one.
     """
 
     who: str = ''
@@ -49,6 +63,7 @@ class Note:
     sets: Mapping[str, Any] = field(default_factory=dict)
     adds: Mapping[str, float] = field(default_factory=dict)
     outcome: Mapping[str, Any] = field(default_factory=dict)
+    stop: Stop | None = None
 
 
 def guard(transition: Transition) -> Filter:
@@ -71,8 +86,8 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     target = _target(transition)
     changes: Document = {
         'status': target,
-        'status_changed': '$$NOW',
         'updated': '$$NOW',
+        **({} if transition.stays else {'status_changed': '$$NOW'}),
         **_counter('failures', transition.failures),
         **_counter('evictions', transition.evictions),
         **_outcome(transition.outcome, note.outcome),
@@ -89,6 +104,8 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     }
     if transition.claim is ClaimEffect.CLOSE:
         changes |= {name: _literal(value) for name, value in _NO_CLAIM.items()}
+    if note.stop is not None:
+        changes['stop'] = _asked(note, note.stop)
     if claim is not None:
         changes |= _opened(claim)
         entry |= {'claim': _literal(claim.claim_id), 'epoch': changes['epoch']}
@@ -118,6 +135,11 @@ def _opened(claim: Claim) -> Document:
         'site': _literal(claim.site),
         'stop': _literal(None),
     }
+
+
+def _asked(note: Note, stop: Stop) -> Document:
+    deadline = {'$add': ['$$NOW', round(stop.grace_seconds * 1000)]}
+    return {'then': stop.then, 'why': _literal(note.why), 'who': _literal(note.who), 'deadline': deadline}
 
 
 def _counter(name: str, change: Change) -> Document:

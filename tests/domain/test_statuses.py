@@ -24,6 +24,7 @@ TABLE = {
     'queue': ({'waiting'}, 'queued', None),
     'claim': ({'queued'}, 'processing', None),
     'stop asked': ({'processing'}, 'processing', None),
+    'stop withdrawn': ({'processing'}, 'processing', None),
     'complete': ({'processing'}, 'complete', None),
     'reset': (DONE, 'reset', None),
     'fail': (DONE, 'failed', None),
@@ -62,7 +63,9 @@ def test_only_failed_tries_count_as_failures_and_only_lost_claims_as_evictions()
 
     assert {row.name for row in rows if row.failures is Change.INCREMENT} == {'reset', 'fail'}
     assert {row.name for row in rows if row.failures is Change.ZERO} == {'rerun', 'hard reset'}
-    assert {row.name for row in rows if row.evictions is not Change.KEEP} == {'hand back', 'rescue'}
+    assert {row.name for row in rows if row.evictions is Change.INCREMENT} == {'hand back', 'rescue'}
+    # Who wants a task run anew does not want it given up for what its earlier pilots did.
+    assert {row.name for row in rows if row.evictions is Change.ZERO} == {'rerun', 'hard reset'}
 
 
 def test_every_status_can_be_reached_and_left() -> None:

@@ -19,7 +19,7 @@ Trouble = tuple[int, dict[str, Any]]
 class FakeService:
     """Tasks wait in `queued`; what pilots said is in `claims` and `reports`.
 
-    A trouble in `troubles['claim'|'config'|'report']` is answered in place of the truth, once each.
+    A trouble in `troubles['claim'|'config'|'report'|'look']` is answered in place of the truth, once each.
     """
 
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -30,6 +30,8 @@ class FakeService:
     url: str = ''
     left: int = 0
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+    """What a look at a task that runs shows; one that is None is gone."""
 
     def add(self, command: Any, **config: Any) -> None:
         """Queue a task that runs a command."""
@@ -63,6 +65,14 @@ class FakeService:
         self.left -= 1
         return 200, {}
 
+    def look(self, task_id: str) -> Trouble:
+        """The answer to a look at a task."""
+        if self.troubles['look']:
+            return self.troubles['look'].popleft()
+        if task_id in self.seen and self.seen[task_id] is None:
+            return 404, {'code': 404, 'error': 'Task not found'}
+        return 200, {'status': 'processing', 'epoch': 4, 'stop': None, **self.seen.get(task_id, {})}
+
     async def until(self, condition: Any, seconds: float = 60) -> None:
         """Wait until something is true."""
         async with asyncio.timeout(seconds):
@@ -90,6 +100,11 @@ class _Claim(_Handler):
         self._send(self.service.claim(json.loads(self.request.body)))
 
 
+class _Task(_Handler):
+    def get(self, task_id: str) -> None:
+        self._send(self.service.look(task_id))
+
+
 class _Report(_Handler):
     def post(self, task_id: str, action: str) -> None:
         self._send(self.service.report(task_id, action, json.loads(self.request.body)))
@@ -109,6 +124,7 @@ async def fake_service() -> AsyncIterator[FakeService]:
     application = Application(
         [
             ('/task_actions/process', _Claim, given),
+            ('/tasks/([^/]+)', _Task, given),
             ('/tasks/([^/]+)/task_actions/([^/]+)', _Report, given),
             ('/config/([^/]+)', _Config, given),
         ],

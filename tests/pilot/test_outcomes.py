@@ -14,6 +14,7 @@ from iceprod_tasks.pilot import Plan
 from iceprod_tasks.pilot.command import Command
 from iceprod_tasks.pilot.folder import Folder
 from iceprod_tasks.pilot.process import is_alive
+from iceprod_tasks.pilot.recall import Recall
 from iceprod_tasks.pilot.run import Outcome, Runner
 from tests.pilot.conftest import ENVIRONMENT, OFFER, Fly
 from tests.pilot.fake_service import FakeService
@@ -70,7 +71,7 @@ async def test_a_command_that_ignores_term_is_killed_after_the_grace(tmp_path: P
     command = Command(('/bin/sh', '-c', 'trap "" TERM; while :; do sleep 0.1; done'), ENVIRONMENT, 0.5)
     folder = Folder.make(tmp_path)
 
-    ending = await runner.run(command, folder)
+    ending = await runner.run(command, folder, Recall())
     folder.remove()
 
     assert (ending.outcome, ending.report['exit_code']) == (Outcome.RESET, 137)
@@ -232,3 +233,42 @@ async def test_disk_is_measured_with_temporary_files(service: FakeService, fly: 
     [report] = await fly()
 
     assert 0.01 <= report['resources']['disk'] < 0.012
+
+
+@pytest.mark.parametrize(
+    ('seen', 'reports'),
+    [
+        ({'stop': {'then': 'suspend', 'why': 'later', 'who': 'ada'}}, ['hand_back']),
+        ({'status': 'suspended'}, []),
+        ({'epoch': 5}, []),
+        (None, []),
+    ],
+    ids=['asked to stop', 'moved', 'claimed by another', 'deleted'],
+)
+async def test_work_that_is_not_wanted_any_more_is_ended(
+    service: FakeService, fly: Fly, tmp_path: Path, seen: Any, reports: list[str]
+) -> None:
+    pid = tmp_path / 'pid'
+    service.add(f'echo $$ > {pid}; sleep 600')
+    service.left = len(reports)
+    flying = asyncio.ensure_future(fly(watch_seconds=0.05))
+    await service.until(lambda: pid.exists() and pid.read_text())
+
+    service.seen['t0'] = seen
+    await flying
+
+    assert [report['action'] for report in service.reports] == reports
+    assert not is_alive(int(pid.read_text()))
+    if reports:
+        assert service.reports[0]['reason'] == 'asked to stop by ada: later'
+
+
+async def test_a_look_that_fails_ends_nothing(service: FakeService, fly: Fly) -> None:
+    service.add('sleep 0.5')
+    service.seen['t0'] = {}
+    service.troubles['look'].extend([(500, {'code': 500, 'error': 'oh'})] * 2)
+
+    [report] = await fly(watch_seconds=0.05)
+
+    assert report['action'] == 'complete'
+    assert not service.troubles['look']

@@ -209,6 +209,23 @@ async def test_a_dataset_that_had_ended_goes_on_with_more_jobs(api: Api, status:
     assert (after['status_changed'] != before['status_changed']) == had_ended
 
 
+async def test_a_truncated_dataset_that_had_ended_stays_ended_until_it_is_set_processing(
+    api: Api, chores: Chores
+) -> None:
+    dataset_id = await api.add_dataset(GEN)
+    for status in ('truncated', 'complete'):
+        await put(api, dataset_id, status=status)
+
+    assert await put(api, dataset_id, jobs_submitted=2) == DONE
+    stays = await dataset_of(api, dataset_id)
+    assert await put(api, dataset_id, status='processing') == DONE
+    await chores()
+
+    assert (stays['status'], stays['truncated']) == ('complete', True)
+    assert (await dataset_of(api, dataset_id)).items() >= {'status': 'processing', 'truncated': False}.items()
+    assert (await api('GET', f'/datasets/{dataset_id}/job_counts/status')).body == {'processing': 2}
+
+
 async def test_a_complete_dataset_completes_again_with_its_new_jobs(api: Api, chores: Chores) -> None:
     dataset_id = await api.add_dataset(GEN)
     ends = []

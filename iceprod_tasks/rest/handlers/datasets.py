@@ -127,7 +127,7 @@ class DatasetJobsSubmittedHandler(Handler):
     """The number of jobs of a dataset."""
 
     async def put(self, dataset_id: str) -> None:
-        """Give the dataset more jobs; it never gets fewer. One that had ended goes on.
+        """Give the dataset more jobs; it never gets fewer. One that had ended goes on, unless it was truncated.
 
         Args:
             dataset_id (str): the dataset id
