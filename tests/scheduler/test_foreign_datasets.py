@@ -95,6 +95,16 @@ async def test_a_config_of_ours_after_a_foreign_one_is_materialized(api: Api, ch
     assert (await api('GET', f'/datasets/{dataset_id}/task_counts/status')).body == {'queued': 4}
 
 
+async def test_configs_of_an_earlier_release_are_told_apart_as_well(api: Api, chores: Chores) -> None:
+    ours, theirs = await api.add_dataset(GEN, jobs=2), await old_dataset(api)
+    await api.database.config.update_many({}, {'$unset': {'foreign': ''}})
+
+    await chores()
+
+    jobs = [(await api('GET', f'/datasets/{each}/job_counts/status')).body for each in (ours, theirs)]
+    assert jobs == [{'processing': 2}, {}]
+
+
 async def test_a_dataset_of_ours_waits_for_its_jobs_however_many_clients_have_made(api: Api) -> None:
     dataset_id = await api.add_dataset(GEN, jobs=1)
     job_id = await old_job(api, dataset_id, 0)
