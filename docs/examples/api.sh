@@ -352,6 +352,102 @@ call 200 GET /grids
 answers "{*\"$grid\":{*}*}"
 
 
+## Datasets as they change, and jobs that a client makes for itself.
+
+# A dataset without a config of ours: its client makes the jobs and tasks.
+call 201 POST /datasets \
+    '{"description":"by hand","jobs_submitted":1,"tasks_submitted":2,"tasks_per_job":2,"group":"simprod","priority":0.25}'
+dataset=$(sed 's/.*\/\(.*\)"}/\1/' <<< "$answer")
+
+# A config of another system is kept as it is, and no tasks are made from it.
+call 200 PUT "/config/$dataset" '{"version":3.1,"tasks":[{"trays":[]}]}'
+answers '{}'
+call 200 GET "/config/$dataset"
+answers '{"version":3.1,"tasks":[{"trays":[]}]}'
+
+# What it is, how urgent it is, its own status. The status of jobs and tasks stays.
+call 200 PUT "/datasets/$dataset/description" '{"description":"by hand, and changed"}'
+answers '{}'
+call 200 PUT "/datasets/$dataset/priority" '{"priority":0.75}'
+answers '{}'
+call 200 PUT "/datasets/$dataset/status" '{"status":"suspended"}'
+answers '{}'
+
+# A dataset may grow, and never shrinks.
+call 200 PUT "/datasets/$dataset/jobs_submitted" '{"jobs_submitted":2}'
+answers '{}'
+call 400 PUT "/datasets/$dataset/jobs_submitted" '{"jobs_submitted":1}'
+answers '{"code":400,"error":"jobs_submitted must be larger than before"}'
+call 200 GET "/datasets/$dataset"
+answers '{*"priority":0.75,*"status":"suspended",*"description":"by hand, and changed","jobs_submitted":2,*}'
+
+# Lists of groups and users too; and the ids of all datasets by status.
+call 200 GET '/datasets?status=suspended&groups=simprod|filtering&keys=jobs_submitted|tasks_submitted'
+answers "{*\"$dataset\":{*\"jobs_submitted\":2,\"tasks_submitted\":4*}*}"
+call 200 GET /dataset_summaries/status
+answers "{*\"suspended\":[*\"$dataset\"*]*}"
+
+# Make a job. A dataset has one for each job_index.
+call 201 POST /jobs '{"dataset_id":"'"$dataset"'","job_index":0}'
+answers '{"result":"*"}'
+job=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 409 POST /jobs '{"dataset_id":"'"$dataset"'","job_index":0}'
+answers '{"code":409,"error":"there is a job with this job_id or job_index already"}'
+
+# Keep something with it; what identifies it stays.
+call 200 PATCH "/jobs/$job" '{"comment":"the first one"}'
+answers '{*"comment":"the first one"*}'
+call 400 PATCH "/jobs/$job" '{"job_index":5}'
+answers '{"code":400,"error":"key job_index cannot be changed"}'
+
+# Set the status of one job, and of up to 100 000 at once. Their tasks stay as they are.
+call 200 PUT "/datasets/$dataset/jobs/$job/status" '{"status":"errors"}'
+answers '{}'
+call 200 POST "/datasets/$dataset/job_actions/bulk_status/suspended" '{"jobs":["'"$job"'"]}'
+answers '{}'
+call 200 GET "/datasets/$dataset/job_summaries/status"
+answers "{\"suspended\":[\"$job\"]}"
+
+
+## Users and groups.
+
+# The roles that a token can have.
+call 200 GET /roles
+answers '{"results":["admin","system","user","pilot"]}'
+
+# A user is known from the first dataset on, or since somebody says so.
+call 200 PUT "/users/ada$run"
+answers '{}'
+call 409 PUT "/users/ada$run"
+answers '{"code":409,"error":"duplicate username"}'
+
+# How much the user counts beside others, from 0 to 1.
+call 200 PUT "/users/ada$run/priority" '{"priority":0.75}'
+answers '{}'
+call 200 GET "/users/ada$run"
+answers '{"username":"ada*","priority":0.75}'
+call 200 GET /users
+answers "{\"results\":[*{\"username\":\"ada$run\",\"priority\":0.75}*]}"
+
+# Forget the user again.
+call 200 DELETE "/users/ada$run"
+answers '{}'
+
+# The same for groups.
+call 200 PUT /groups/filtering/priority '{"priority":0.9}'
+answers '{}'
+call 200 GET /groups
+answers '{"results":[*{"name":"filtering","priority":0.9}*]}'
+
+# May somebody write this dataset? For programs that have checked who it is.
+call 200 POST /auths \
+    '{"name":"dataset_id","value":"'"$dataset"'","role":"write","username":"ada","groups":["simprod"]}'
+answers '{}'
+call 403 POST /auths \
+    '{"name":"dataset_id","value":"'"$dataset"'","role":"write","username":"ada","groups":["users"]}'
+answers '{"code":403,"error":"authorization failed"}'
+
+
 ## What every route answers when something is wrong.
 
 # No route of this name, here or anywhere.

@@ -9,7 +9,7 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import jobs as jobs_domain
-from iceprod_tasks.domain.datasets import dependency_indexes, is_ours
+from iceprod_tasks.domain.datasets import dependency_indexes
 from iceprod_tasks.domain.files import new_file
 from iceprod_tasks.domain.placeholders import expand_all
 from iceprod_tasks.domain.requirements import Requirements, fits
@@ -36,8 +36,8 @@ async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_t
         How many jobs were made or found made; 0 when all are there.
     """
     dataset_id = dataset['dataset_id']
-    config = await service.store.datasets.config(dataset_id)
-    if config is None or not is_ours(config):
+    config = await service.store.datasets.own_config(dataset_id)
+    if config is None:
         return 0
     plan = _Plan(dataset, config)
     first: int = dataset['jobs_materialized']
@@ -59,8 +59,8 @@ async def unmade(service: Service, offer: Requirements) -> int:
     count = 0
     async for dataset in service.store.datasets.unmade():
         jobs_missing = dataset['jobs_submitted'] - dataset['jobs_materialized']
-        config = await service.store.datasets.config(dataset['dataset_id'])
-        if config is not None and is_ours(config):
+        config = await service.store.datasets.own_config(dataset['dataset_id'])
+        if config is not None:
             count += jobs_missing * sum(fits(task.get('requirements', {}), offer) for task in config['tasks'])
     return count
 

@@ -32,6 +32,7 @@ async def submit(service: Service, caller: Caller, given: Mapping[str, Any]) -> 
         check_config(config, fields['tasks_per_job'])
     datasets = service.store.datasets
     dataset_id = new_id()
+    await service.store.people.register(caller.name)
     number = await datasets.next_number()
     dataset = new_dataset(fields, dataset_id=dataset_id, number=number, owner=caller.name, now=utc_now())
     await datasets.add(dataset, access_record(dataset_id, caller.name, fields['group']), config)

@@ -8,6 +8,10 @@ from iceprod_tasks.domain.files import check_local
 from iceprod_tasks.domain.placeholders import unknown_names
 
 DATASET_STATUSES = ('processing', 'truncated', 'suspended', 'errors', 'complete')
+"""All statuses, in the order every summary lists them."""
+
+ENDED = ('errors', 'complete')
+"""Where a dataset has an end_date."""
 
 CONFIG_VERSION = 1
 """The `version` of configs that this service materializes; others are other systems' and stay untouched."""
@@ -32,17 +36,19 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         owner: name of the user who submits it.
         now: the time of creation, UTC.
     """
+    status = given.get('status', 'processing')
     return {
         'priority': DEFAULT_PRIORITY,
         'debug': False,
         'jobs_immutable': False,
-        'status': 'processing',
+        'status': status,
         **given,
         'dataset_id': dataset_id,
         'dataset': number,
         'username': owner,
         'start_date': now,
-        'end_date': None,
+        'truncated': status == 'truncated',
+        'end_date': now if status in ENDED else None,
         'status_changed': now,
         'jobs_materialized': 0,
     }
@@ -62,14 +68,30 @@ def access_record(dataset_id: str, owner: str, group: str) -> dict[str, Any]:
 def check_sizes(given: Mapping[str, Any]) -> None:
     """Refuse numbers of jobs and tasks that contradict each other.
 
+    A dataset without jobs is there to grow, and needs to know its tasks a job; of others old clients may leave it out.
+
     Raises:
         InvalidRequest: they do.
     """
     jobs, tasks, per_job = given['jobs_submitted'], given['tasks_submitted'], given['tasks_per_job']
-    if per_job <= 0:
+    if jobs == 0 and per_job <= 0:
         raise InvalidRequest('"tasks_per_job" must be > 0')
     if tasks != 0 and jobs * per_job != tasks:
-        raise InvalidRequest('"tasks_per_job" does not match "tasks_submitted"')
+        raise InvalidRequest('"tasks_per_job" does not match "tasks_submitted"/"jobs_submitted"')
+
+
+def check_growth(dataset: Mapping[str, Any], jobs_submitted: int) -> None:
+    """Say why a dataset cannot have so many jobs.
+
+    Raises:
+        InvalidRequest: their number is fixed or larger already, or nobody knows how many tasks a job has.
+    """
+    if dataset['jobs_immutable']:
+        raise InvalidRequest('jobs_submitted is immutable')
+    if dataset['jobs_submitted'] > jobs_submitted:
+        raise InvalidRequest('jobs_submitted must be larger than before')
+    if dataset['tasks_per_job'] <= 0:
+        raise InvalidRequest('tasks_per_job not valid')
 
 
 def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:

@@ -4,9 +4,17 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.statuses import RUNNABLE
 
 JOB_STATUSES = ('processing', 'suspended', 'errors', 'complete')
+"""All statuses, in the order every summary lists them."""
+
+IDENTITY = ('job_id', 'dataset_id', 'job_index')
+"""Set once; nothing changes them."""
+
+SERVICE_FIELDS = ('status_changed', 'create_date', 'tasks_total', '_id')
+"""What clients never set: POST overwrites them, PATCH refuses them."""
 
 
 def materialized_id(dataset_id: str, job_index: int) -> str:
@@ -14,13 +22,25 @@ def materialized_id(dataset_id: str, job_index: int) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, f'job:{dataset_id}:{job_index}').hex
 
 
+def checked_id(text: str) -> str:
+    """A job id that a client has made, in the one form that ids have here.
+
+    Raises:
+        InvalidRequest: it is no UUID.
+    """
+    try:
+        return uuid.UUID(hex=text).hex
+    except ValueError:
+        raise InvalidRequest('job_id should be a valid uuid') from None
+
+
 def new_job(dataset_id: str, job_index: int, tasks_total: int, now: Any) -> dict[str, Any]:
-    """A materialized job as it is first stored.
+    """A job as it is first stored.
 
     Args:
         dataset_id: of its dataset.
         job_index: its place in the dataset, from 0.
-        tasks_total: how many tasks it will have; it cannot end with fewer.
+        tasks_total: how many tasks it will have; it cannot end with fewer. 0 when nobody knows.
         now: the time of creation, UTC.
     """
     return {
@@ -41,13 +61,13 @@ def ended_as(tasks_total: int, counts: Mapping[str, int]) -> str | None:
     failed ones do not keep it open.
 
     Args:
-        tasks_total: how many tasks it has when materialized.
+        tasks_total: how many tasks it has when materialized; with 0, unknown, nobody but its client ends it.
         counts: its tasks by status.
 
     Returns:
         The job's new status, or None while it goes on.
     """
-    if sum(counts.values()) < tasks_total or any(counts.get(status) for status in RUNNABLE):
+    if not 0 < tasks_total <= sum(counts.values()) or any(counts.get(status) for status in RUNNABLE):
         return None
     if counts.get('complete', 0) >= tasks_total:
         return 'complete'

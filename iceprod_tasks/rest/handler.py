@@ -200,6 +200,19 @@ class Handler(RequestHandler):
         async for document in documents:
             yield bodies.render(document) + b'\n'
 
+    async def as_groups(self, groups: AsyncIterator[tuple[str, AsyncIterator[str]]]) -> AsyncIterator[bytes]:
+        """The pieces of `{name: [id, ...], ...}`; a group without ids is left out."""
+        opening = b'{'
+        async for name, ids in groups:
+            separator = opening + bodies.render(name) + b':['
+            async for each in ids:
+                yield separator + bodies.render(each)
+                separator = b','
+            if separator == b',':
+                yield b']'
+                opening = b','
+        yield b'}' if opening == b',' else b'{}'
+
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error; its class decides the status."""
         error = kwargs.get('exc_info', (None, None, None))[1]

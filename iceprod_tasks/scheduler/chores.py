@@ -126,15 +126,28 @@ async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
     """
     ended = 0
     async for dataset in service.store.datasets.select(in_statuses(*_GOING_ON, among=dataset_ids)):
-        dataset_id = dataset['dataset_id']
-        made = 0 < dataset['jobs_submitted'] <= dataset['jobs_materialized']
-        if not made and dataset['status'] != 'truncated':
-            continue
-        if await service.store.jobs.exists({'dataset_id': dataset_id, 'status': 'processing'}):
-            continue
-        status = dataset_ended_as(await service.store.counts.jobs_by_status(dataset_id))
-        if status is not None:
-            ended += await service.store.datasets.set_status(dataset_id, _GOING_ON, status)
+        ended += await _end_dataset(service, dataset)
+    return ended
+
+
+async def _end_dataset(service: Service, dataset: Mapping[str, Any]) -> int:
+    dataset_id, jobs_submitted = dataset['dataset_id'], dataset['jobs_submitted']
+    goes_on = {'dataset_id': dataset_id, 'status': 'processing'}
+    if await service.store.jobs.exists(goes_on):
+        return 0
+    made = dataset['status'] == 'truncated' or 0 < jobs_submitted <= dataset['jobs_materialized']
+    if not made and await service.store.datasets.own_config(dataset_id):
+        return 0
+    counts = await service.store.counts.jobs_by_status(dataset_id)
+    status = dataset_ended_as(counts)
+    # Nobody but its clients knows how far a dataset is whose config is not ours, or has not come yet.
+    if status is None or not (made or 0 < jobs_submitted <= sum(counts.values())):
+        return 0
+    # Whoever gives it more jobs, or lets a job go on, may have come between.
+    seen = (dataset['status'],)
+    ended = await service.store.datasets.set_status(dataset_id, seen, status, jobs_submitted=jobs_submitted)
+    if ended and await service.store.jobs.exists(goes_on):
+        await service.store.datasets.set_status(dataset_id, (status,), 'processing')
     return ended
 
 

@@ -56,10 +56,18 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
+        'username': {'keys': [('username', _UP), ('_id', _UP)]},
+        'group': {'keys': [('group', _UP), ('_id', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
-        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('_id', _UP)]},
+        # One job a place of a dataset with a record: two programs that make jobs at once cannot make twins.
+        'place': {
+            'keys': [('dataset_id', _UP), ('job_index', _UP)],
+            'unique': True,
+            'partialFilterExpression': {'tasks_total': {'$gt': 0}},
+        },
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
     },
     'config': {'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True}},
@@ -89,6 +97,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'last_update': {'keys': [('last_update', _UP)]},
     },
     'grids': {'grid_id': {'keys': [('grid_id', _UP)], 'unique': True}},
+    'users': {'username': {'keys': [('username', _UP)], 'unique': True}},
+    'groups': {'name': {'keys': [('name', _UP)], 'unique': True}},
 }
 
 

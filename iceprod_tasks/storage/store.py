@@ -10,6 +10,7 @@ from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
@@ -32,7 +33,7 @@ class Store:
             name: collection(self._client, database, name)
             for name in (
                 *('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters'),
-                *('logs', 'task_stats', 'pilots', 'grids'),
+                *('logs', 'task_stats', 'pilots', 'grids', 'users', 'groups'),
             )
         }
         kinds = Kinds(kept['tasks'])
@@ -50,6 +51,7 @@ class Store:
         self.task_stats = TaskStats(kept['task_stats'])
         self.pilots = Pilots(kept['pilots'])
         self.grids = Register(kept['grids'], 'grid_id')
+        self.people = People(kept['users'], kept['groups'])
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:
         """Check the database and make the indexes that are missing.

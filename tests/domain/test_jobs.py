@@ -14,6 +14,8 @@ from iceprod_tasks.domain import datasets, jobs
         (2, {'complete': 1, 'failed': 1}, 'errors'),
         (2, {'idle': 1, 'failed': 1}, 'errors'),
         (3, {'idle': 1, 'failed': 1}, None),
+        (0, {}, None),
+        (0, {'complete': 1}, None),
         (2, {'idle': 1, 'complete': 1}, None),
         (2, {'suspended': 1, 'complete': 1}, 'suspended'),
         (2, {'suspended': 1, 'failed': 1}, 'errors'),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.domain.datasets import access_record, new_dataset
 from iceprod_tasks.domain.jobs import new_job
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.scheduler import chores
@@ -39,7 +40,7 @@ async def crowded(api: Api) -> Api:
             }  # fmt: skip
             crowd = [new_task({**given, 'job_index': place}, new_id(), now, managed=managed) for place in range(CROWD)]
             await api.database.tasks.insert_many(crowd)
-        await api.database.jobs.insert_many([new_job('ours', 7, 1, now) | {'job_id': new_id()} for _ in range(10)])
+        await api.database.jobs.insert_many([new_job(dataset_id, place, 1, now) for place in range(10)])
     # As large clusters have it: many kinds of requirements that do not fit either.
     given |= {'status': 'queued', 'name': 'kinds'}
     kinds = [{**given, 'requirements': {'memory': 100 + kind}} for kind in range(20)]
@@ -125,6 +126,48 @@ async def test_a_page_of_a_listing_reads_what_it_shows(crowded: Api, path: str) 
     assert answer.status == 200
     # One key more than a page, for each status that is merged.
     assert_lean(seen, 11 + 8)
+
+
+@pytest.fixture
+async def many_datasets(api: Api) -> Api:
+    """The service with thousands of datasets that everybody may read, and a few of one user."""
+    now = datetime.now(UTC)
+    given = {'description': '', 'jobs_submitted': 1, 'tasks_submitted': 1, 'tasks_per_job': 1, 'group': 'simprod'}
+    for owner, number, status in (('bob', CROWD, 'complete'), ('ada', 10, 'processing')):
+        names = {f'{owner}{place}': place for place in range(number)}
+        await api.database.auths.insert_many([access_record(name, owner, 'simprod') for name in names])
+        await api.database.datasets.insert_many(
+            new_dataset(given | {'status': status}, dataset_id=name, number=place, owner=owner, now=now)
+            for name, place in names.items()
+        )
+    return api
+
+
+@pytest.mark.parametrize('query', ['users=ada', 'status=processing', 'users=ada&status=processing&groups=simprod'])
+@pytest.mark.parametrize('role', ['user', 'admin'])
+async def test_a_list_of_datasets_reads_what_it_shows(many_datasets: Api, query: str, role: str) -> None:
+    # As in years of use: who may read everything is not asked for all of it.
+    async with watched(many_datasets) as seen:
+        answer = await many_datasets.as_(role)('GET', f'/datasets?{query}')
+
+    assert len(answer.body) == 10
+    # Whether a user may read more datasets than are looked up at once.
+    known = [each for each in seen if each['ns'].endswith('auths') and 'limit' in each['command']]
+    assert len(known) == (role == 'user')
+    assert_lean([each for each in seen if each not in known], 2 * 11)
+    assert_lean(seen, 1100)
+
+
+async def test_statuses_of_many_jobs_are_set_and_summarized_by_index(crowded: Api) -> None:
+    jobs = list((await crowded('GET', '/datasets/ours/jobs')).body)
+    await crowded('POST', '/jobs', {'dataset_id': 'ours', 'job_index': 10})
+
+    async with watched(crowded) as seen:
+        await crowded('POST', '/datasets/ours/job_actions/bulk_status/errors', {'jobs': jobs[:5]})
+        summary = await crowded('GET', '/datasets/ours/job_summaries/status')
+
+    assert {status: len(ids) for status, ids in summary.body.items()} == {'processing': 6, 'errors': 5}
+    assert_lean(seen, 11)
 
 
 async def test_the_next_page_starts_where_the_first_one_ended(crowded: Api) -> None:
