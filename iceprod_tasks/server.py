@@ -14,6 +14,7 @@ from iceprod_tasks.actions.service import Limits, Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.body_limit import BodyLimit
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
@@ -81,7 +82,8 @@ async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> Async
         await store.prepare(allow_weak_durability=settings.allow_weak_durability)
         service = Service(store, limits(settings))
         application = make_application(service, tokens)
-        server = HTTPServer(application, max_body_size=settings.body_limit_bytes, idle_connection_timeout=600)
+        limit = settings.body_limit_bytes
+        server = HTTPServer(BodyLimit(application, limit), max_body_size=limit, idle_connection_timeout=600)
         port = _listen(server, settings)
         chores = asyncio.create_task(Scheduler(service).run()) if settings.scheduler else None
         try:

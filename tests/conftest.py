@@ -74,7 +74,7 @@ class Api:
         if body is not None:
             options['json'] = body
         response = await self._http.request(method, path, headers=headers, **options)
-        is_json = 'json' in response.headers.get('content-type', '')
+        is_json = 'application/json' in response.headers.get('content-type', '')
         return Answer(response.status_code, response.json() if is_json else None, response.headers, response.text)
 
     async def add_task(self, **fields: Any) -> str:

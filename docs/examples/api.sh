@@ -14,7 +14,8 @@ call() {
     [ -z "$body" ] || options+=(--header 'Content-Type: application/json' --data "$body")
     answer=$(curl "${options[@]}" "$ICEPROD_TASKS_SERVER$path")
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
-    echo "$status $method $path ${answer:0:200}"
+    local first_line=${answer%%$'\n'*}
+    echo "$status $method $path ${first_line:0:200}"
     [ "$status" = "$wanted" ] || { echo "expected $wanted" >&2; exit 1; }
 }
 
@@ -275,6 +276,80 @@ call 200 POST "/datasets/$dataset/dataset_actions/suspend" '{"reason":"holidays"
 answers '{*"dataset":{"result":"changed","status":"suspended"},"jobs":{*},"tasks":{"changed":1,*}}'
 call 200 POST "/datasets/$dataset/dataset_actions/resume"
 answers '{*"dataset":{"result":"changed","status":"processing"},*"tasks":{"changed":2,*}}'
+
+
+## Logs, task stats, pilots and grids.
+
+# A pilot enters itself, or the program that submitted it does.
+call 201 POST /pilots '{"queue_host":"sub.example","queue_version":"2.6.1","resources":{"cpu":1,"memory":4.0}}'
+answers '{"result":"*"}'
+pilot=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+
+# It says where it runs and what it works on. Each change is a sign of life.
+call 200 PATCH "/pilots/$pilot" '{"site":"here","host":"node7","tasks":["'"$first"'"]}'
+answers '{*"site":"here"*}'
+call 400 PATCH "/pilots/$pilot" '{"pilot_id":"other"}'
+answers '{"code":400,"error":"key pilot_id cannot be changed"}'
+
+# Read it, and list those of a host.
+call 200 GET "/pilots/$pilot"
+answers '{*"start_date":""*}'
+call 200 GET '/pilots?queue_host=sub.example&host=node7&keys=site'
+answers "{*\"$pilot\":{*\"site\":\"here\"*}*}"
+
+# After a try it sends what it measured, under whatever keys.
+call 201 POST "/tasks/$first/task_stats" '{"dataset_id":"'"$dataset"'","time_used":3600,"task_stats":{"io.read":7}}'
+answers '{"result":"*"}'
+stat=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 400 POST "/tasks/$first/task_stats" '{"time_used":3600}'
+answers '{"code":400,"error":"Missing dataset_id in body"}'
+
+# Read it, list those of the task, and stream those of the dataset, a document a line.
+call 200 GET "/datasets/$dataset/tasks/$first/task_stats/$stat"
+answers '{*"io.read":7*}'
+call 200 GET "/datasets/$dataset/tasks/$first/task_stats?last=true&keys=task_id"
+answers "{\"$stat\":{*\"task_id\":\"$first\"*}}"
+call 200 GET "/datasets/$dataset/bulk/task_stats?after=2024-01-01&keys=task_stat_id"
+answers "{\"task_stat_id\":\"$stat\"}"$'\n'
+
+# It sends its log; the owner of the dataset may add one.
+call 201 POST /logs '{"name":"stdlog","task_id":"'"$first"'","dataset_id":"'"$dataset"'","data":"it began\nit ended"}'
+answers '{"result":"*"}'
+log=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 201 POST "/datasets/$dataset/logs" '{"name":"note","task_id":"'"$first"'","data":"looks good"}'
+
+# Read a log by two ways, and list them: those of the service by time and name, those of the task by name.
+call 200 GET "/logs/$log"
+answers '{*"data":"it began*it ended"*}'
+call 200 GET "/datasets/$dataset/logs/$log"
+answers '{*"name":"stdlog"*}'
+call 200 GET "/logs?from=2024-01-01&name=stdlog&dataset_id=$dataset&keys=name&limit=10"
+answers "{\"$log\":{*\"name\":\"stdlog\"*}}"
+call 200 GET "/datasets/$dataset/tasks/$first/logs?group=true&order=asc&keys=name"
+answers '{"logs":[{"name":"stdlog"},{"name":"note"}]}'
+
+# Remove one, and those of the task. A task without logs is 404.
+call 200 DELETE "/logs/$log"
+answers '{}'
+call 200 DELETE "/datasets/$dataset/tasks/$first/logs"
+answers '{}'
+call 404 GET "/datasets/$dataset/tasks/$first/logs"
+answers '{"code":404,"error":"Log not found"}'
+
+# The pilot leaves.
+call 200 DELETE "/pilots/$pilot"
+answers '{}'
+
+# The program that submits pilots enters itself too.
+call 201 POST /grids '{"host":"sub.example","queues":{"condor":"HTCondor"},"version":"2.6.1"}'
+answers '{"result":"*"}'
+grid=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 200 PATCH "/grids/$grid" '{"debug":true}'
+answers '{*"debug":true*}'
+call 200 GET "/grids/$grid"
+answers '{*"host":"sub.example"*}'
+call 200 GET /grids
+answers "{*\"$grid\":{*}*}"
 
 
 ## Datasets as they change, and jobs that a client makes for itself.

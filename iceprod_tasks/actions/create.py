@@ -32,8 +32,8 @@ async def create_task(service: Service, given: Mapping[str, Any]) -> str:
 async def create_job(service: Service, given: Mapping[str, Any]) -> str:
     """Store a new job.
 
-    Its dataset need not have a record; if it has one, the scheduler ends the job with its last task. Where the client
-    makes no id, the job gets the one that the dataset's config would give it, so that it is made once by whomever.
+    Its dataset need not have a record; if it has one, the scheduler ends the job with its last task, and the job gets
+    the id that the dataset's config would give it, unless it comes with one, so that it is made once by whomever.
 
     Args:
         service: the service.
@@ -51,6 +51,8 @@ async def create_job(service: Service, given: Mapping[str, Any]) -> str:
     tasks_total = max(0, dataset['tasks_per_job']) if dataset else 0
     own = {key: value for key, value in given.items() if key not in jobs_domain.SERVICE_FIELDS}
     job = own | jobs_domain.new_job(dataset_id, job_index, tasks_total, utc_now())
+    if not dataset:
+        job['job_id'] = new_id()
     if 'job_id' in given:
         job['job_id'] = jobs_domain.checked_id(given['job_id'])
     await service.store.jobs.add(job)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
@@ -13,6 +14,7 @@ from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import errors
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.auth import Tokens
 
@@ -116,6 +118,30 @@ class Handler(RequestHandler):
         except ValueError:
             raise errors.InvalidRequest(f'Bad argument "{name}": must be integer') from None
 
+    def number(self, name: str) -> int:
+        """An argument that says how many, 0 when absent, which means all.
+
+        Raises:
+            InvalidRequest: it is no integer, or less than 0.
+        """
+        number = self.integer(name) or 0
+        if not 0 <= number < 2**31:
+            raise errors.InvalidRequest(f'Bad argument "{name}": must be from 0 to 2147483647')
+        return number
+
+    def flag(self, name: str) -> bool:
+        """An argument that is true or false, false when absent; in any of the words that old clients use."""
+        return (self.argument(name) or '').lower() in ('true', 't', 'yes', 'y', '1')
+
+    def time(self, name: str) -> datetime | None:
+        """An argument that is a time, None when absent.
+
+        Raises:
+            InvalidRequest: it is something else.
+        """
+        text = self.argument(name)
+        return read_time(text, name) if text else None
+
     def words(self, name: str) -> list[str]:
         """An argument that is a list of words with `|` between them; empty when absent."""
         return [word for word in (self.argument(name) or '').split('|') if word]
@@ -168,6 +194,11 @@ class Handler(RequestHandler):
             yield separator + bodies.render(document[key]) + b':' + bodies.render(document)
             separator = b','
         yield b'}' if separator == b',' else b'{}'
+
+    async def as_lines(self, documents: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+        """The documents, each on a line of its own."""
+        async for document in documents:
+            yield bodies.render(document) + b'\n'
 
     async def as_groups(self, groups: AsyncIterator[tuple[str, AsyncIterator[str]]]) -> AsyncIterator[bytes]:
         """The pieces of `{name: [id, ...], ...}`; a group without ids is left out."""

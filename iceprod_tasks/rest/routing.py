@@ -37,8 +37,10 @@ SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
 READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
 ADMINS = Access(('admin',))
-USERS_WRITE = Access(('admin', 'user'), 'write')
+PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
 PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
+OWNERS_READ = Access(('admin', 'user'), 'read')
+OWNERS_WRITE = Access(('admin', 'user'), 'write')
 
 
 @dataclass(frozen=True, slots=True)

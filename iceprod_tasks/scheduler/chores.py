@@ -5,6 +5,7 @@ datasets with a record only; tasks that old clients made for themselves stay as 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from iceprod_tasks.actions.service import Ended, Service
@@ -12,6 +13,7 @@ from iceprod_tasks.domain.datasets import ended_as as dataset_ended_as
 from iceprod_tasks.domain.jobs import ended_as as job_ended_as
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import retry_delay_seconds
+from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.datasets import in_statuses
 from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries
 from iceprod_tasks.storage.transitions import Note
@@ -20,8 +22,14 @@ WHO = 'scheduler'
 AT_ONCE = 2000
 """Tasks that a chore looks at in one run."""
 
+PRUNED_AT_ONCE = 1000
+"""Pilots, and logs, that one run of `prune` removes at the most."""
+
 _MANAGED = (True,)
 _GOING_ON = ('processing', 'truncated')
+_PILOT_SILENCE = timedelta(days=14)
+_PILOT_LOG = 'stdlog'
+_PILOT_LOG_AGE = timedelta(days=31)
 
 
 async def active_datasets(service: Service) -> list[str]:
@@ -141,3 +149,24 @@ async def _end_dataset(service: Service, dataset: Mapping[str, Any]) -> int:
     if ended and await service.store.jobs.exists(goes_on):
         await service.store.datasets.set_status(dataset_id, (status,), 'processing')
     return ended
+
+
+async def prune(service: Service) -> int:
+    """Remove pilots that have not been heard of for long, and old logs of pilots; how many there were."""
+    now, store = utc_now(), service.store
+    pruned = await store.pilots.remove_silent(now - _PILOT_SILENCE, PRUNED_AT_ONCE)
+    return pruned + await store.logs.remove_older(_PILOT_LOG, now - _PILOT_LOG_AGE, PRUNED_AT_ONCE)
+
+
+async def drop_ended(service: Service, pilots: Sequence[Mapping[str, Any]]) -> int:
+    """Take tasks that are not being processed any more out of what pilots say they work on; how many pilots changed."""
+    listed = sorted({task_id for pilot in pilots for task_id in pilot['tasks']})
+    if not listed:
+        return 0
+    running = await service.store.tasks.processing(listed)
+    changed = 0
+    for pilot in pilots:
+        ended = [task_id for task_id in pilot['tasks'] if task_id not in running]
+        if ended:
+            changed += await service.store.pilots.drop_tasks(pilot, ended)
+    return changed

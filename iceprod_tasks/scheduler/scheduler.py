@@ -16,7 +16,9 @@ log = logging.getLogger('iceprod_tasks.scheduler')
 _SHORTEST_PAUSE_SECONDS = 0.05
 _JOBS_AT_ONCE = 500
 _DATASETS_AT_ONCE = 200
-_WORTH_A_LINE = frozenset({'materialize', 'datasets'})
+_PILOTS_AT_ONCE = 500
+_PRUNE_SECONDS = 60.0
+_WORTH_A_LINE = frozenset({'materialize', 'datasets', 'prune'})
 
 
 class Scheduler:
@@ -34,6 +36,8 @@ class Scheduler:
         self._idle_after: object = None
         self._jobs_after: object = None
         self._datasets_from = 0
+        self._pilots_after: object = None
+        self._prune_at = 0.0
 
     async def run(self) -> None:
         """Run until cancelled. A chore that fails is tried again at the next turn."""
@@ -70,6 +74,7 @@ class Scheduler:
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))
         changed += await self._safely('jobs', self._end_next)
         changed += await self._safely('datasets', self._end_next_datasets)
+        await self._prune_now_and_then()
         if changed:
             # What one chore changed may be work for another.
             service.news.stirred()
@@ -112,3 +117,16 @@ class Scheduler:
         start = self._datasets_from if self._datasets_from < len(active) else 0
         self._datasets_from = start + _DATASETS_AT_ONCE
         return await chores.end_datasets(self._service, active[start : self._datasets_from])
+
+    async def _prune_now_and_then(self) -> None:
+        if time.monotonic() < self._prune_at:
+            return
+        pruned = await self._safely('prune', lambda: chores.prune(self._service))
+        await self._safely('drop ended', self._drop_next_ended)
+        # Where there was a whole portion, there may be another one.
+        self._prune_at = time.monotonic() + (0.0 if pruned >= chores.PRUNED_AT_ONCE else _PRUNE_SECONDS)
+
+    async def _drop_next_ended(self) -> int:
+        pilots = await self._service.store.pilots.portion(self._pilots_after, _PILOTS_AT_ONCE)
+        self._pilots_after = pilots[-1]['_id'] if len(pilots) == _PILOTS_AT_ONCE else None
+        return await chores.drop_ended(self._service, pilots)

@@ -211,7 +211,7 @@ class Jobs:
         """Jobs of a dataset, all or those with some ids: job_id and status of each."""
         where: Document = {'dataset_id': dataset_id} | ({} if job_ids is None else {'job_id': {'$in': list(job_ids)}})
         fields = {'_id': False, 'job_id': True, 'status': True}
-        hint = 'place' if job_ids is None else 'job_id'
+        hint = 'dataset' if job_ids is None else 'job_id'
         return self._jobs.find(where, fields, hint=hint, batch_size=5000)
 
     def ids_by_status(self, dataset_id: str, status: str) -> AsyncIterator[Document]:

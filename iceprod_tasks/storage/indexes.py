@@ -50,6 +50,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'messages': {
         'message_id': {'keys': [('message_id', _UP)], 'unique': True},
         'task': {'keys': [('task_id', _UP), ('when', _UP)]},
+        # Nothing but the end of a dataset asks for this.
+        'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
     },
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
@@ -59,8 +61,13 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
-        # One job a place: two programs that make jobs at once cannot make twins.
-        'place': {'keys': [('dataset_id', _UP), ('job_index', _UP)], 'unique': True},
+        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('_id', _UP)]},
+        # One job a place of a dataset with a record: two programs that make jobs at once cannot make twins.
+        'place': {
+            'keys': [('dataset_id', _UP), ('job_index', _UP)],
+            'unique': True,
+            'partialFilterExpression': {'tasks_total': {'$gt': 0}},
+        },
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
     },
     'config': {'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True}},
@@ -70,6 +77,26 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'read_users': {'keys': [('read_users', _UP)]},
         'read_groups': {'keys': [('read_groups', _UP)]},
     },
+    # A log can be megabytes long. So what a listing filters and sorts by stands in the index it runs on, and only logs
+    # that are shown are read.
+    'logs': {
+        'log_id': {'keys': [('log_id', _UP)], 'unique': True},
+        'task': {'keys': [('task_id', _UP), ('timestamp', _UP), ('_id', _UP), ('name', _UP), ('dataset_id', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('timestamp', _UP), ('_id', _UP), ('name', _UP)]},
+        'name': {'keys': [('name', _UP), ('timestamp', _UP), ('_id', _UP)]},
+        'timestamp': {'keys': [('timestamp', _UP), ('_id', _UP)]},
+    },
+    'task_stats': {
+        'task_stat_id': {'keys': [('task_stat_id', _UP)], 'unique': True},
+        'dataset': {'keys': [('dataset_id', _UP), ('task_id', _UP), ('create_date', _UP), ('_id', _UP)]},
+    },
+    'pilots': {
+        'pilot_id': {'keys': [('pilot_id', _UP)], 'unique': True},
+        'queue_host': {'keys': [('queue_host', _UP), ('_id', _UP)]},
+        'host': {'keys': [('host', _UP), ('_id', _UP)]},
+        'last_update': {'keys': [('last_update', _UP)]},
+    },
+    'grids': {'grid_id': {'keys': [('grid_id', _UP)], 'unique': True}},
     'users': {'username': {'keys': [('username', _UP)], 'unique': True}},
     'groups': {'name': {'keys': [('name', _UP)], 'unique': True}},
 }

@@ -7,11 +7,14 @@ from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets, Jobs
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
 from iceprod_tasks.storage.people import People
+from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
+from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
 
 
@@ -29,16 +32,8 @@ class Store:
         kept = {
             name: collection(self._client, database, name)
             for name in (
-                'tasks',
-                'files',
-                'messages',
-                'datasets',
-                'jobs',
-                'config',
-                'auths',
-                'counters',
-                'users',
-                'groups',
+                *('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters'),
+                *('logs', 'task_stats', 'pilots', 'grids', 'users', 'groups'),
             )
         }
         kinds = Kinds(kept['tasks'])
@@ -52,6 +47,10 @@ class Store:
         self.messages = Messages(kept['messages'])
         self.datasets = Datasets(kept['datasets'], kept['config'], kept['auths'], kept['counters'])
         self.jobs = Jobs(kept['jobs'])
+        self.logs = Logs(kept['logs'])
+        self.task_stats = TaskStats(kept['task_stats'])
+        self.pilots = Pilots(kept['pilots'])
+        self.grids = Register(kept['grids'], 'grid_id')
         self.people = People(kept['users'], kept['groups'])
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:

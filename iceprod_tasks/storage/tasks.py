@@ -135,6 +135,15 @@ class Tasks:
         """Those of these tasks that depend on a known task which is not complete; see `blocked`."""
         return await blocked(self._tasks, waiting)
 
+    async def processing(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of some tasks that are being worked on."""
+        found: set[str] = set()
+        for start in range(0, len(task_ids), _READ_AT_ONCE):
+            where = {**among(task_ids[start : start + _READ_AT_ONCE]), 'status': 'processing'}
+            tasks = self._tasks.find(where, projection(('task_id',)), hint='task_id')
+            found |= {task['task_id'] async for task in tasks}
+        return found
+
     async def set_requirements(self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]) -> int:
         """Set requirements of many tasks in one update; a claim sees each task before or after it.
 

@@ -137,20 +137,25 @@ async def test_a_job_that_is_not_valid_is_refused_with_a_reason(api: Api, change
 
 
 async def test_a_dataset_has_one_job_a_place_and_an_id_is_given_once(api: Api) -> None:
-    await added(api, job_id=UUID)
+    dataset_id = await api.add_dataset(GEN, jobs=2)
+    await added(api, dataset_id, job_id=UUID)
 
     async def again(**job: Any) -> tuple[int, Any]:
         return seen(await api('POST', '/jobs', job))
 
     taken = refusal(409, 'there is a job with this job_id or job_index already')
-    assert await again(dataset_id='d1', job_index=0) == taken
-    assert await again(dataset_id='d1', job_index=0, job_id=uuid.uuid4().hex) == taken
+    assert await again(dataset_id=dataset_id, job_index=0) == taken
+    assert await again(dataset_id=dataset_id, job_index=0, job_id=uuid.uuid4().hex) == taken
     assert await again(dataset_id='d2', job_index=5, job_id=UUID) == taken
     assert (await again(dataset_id='d2', job_index=0))[0] == 201
 
 
+async def test_where_a_dataset_has_no_record_its_client_may_make_what_it_likes(api: Api) -> None:
+    assert await added(api, job_index=3) != await added(api, job_index=3)
+
+
 async def test_of_many_who_make_the_same_job_one_makes_it(api: Api) -> None:
-    body = {'dataset_id': 'd1', 'job_index': 0}
+    body = {'dataset_id': await api.add_dataset(GEN, jobs=2), 'job_index': 0}
 
     answers = await asyncio.gather(*(api('POST', '/jobs', body) for _ in range(8)))
 

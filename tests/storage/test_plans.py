@@ -6,7 +6,7 @@ the service has come to ask.
 
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -238,3 +238,87 @@ async def test_a_sweep_is_bounded_however_many_tasks_are_idle(crowded: Api) -> N
         await Scheduler(crowded.service).sweep()
 
     assert_lean(seen, 3 * chores.AT_ONCE)
+
+
+@pytest.fixture
+async def noted(api: Api) -> Api:
+    """The service with crowds of logs, statistics, pilots and messages that no query below is after."""
+    now = datetime.now(UTC)
+    places = [(number, now - timedelta(days=20, seconds=number)) for number in range(CROWD)]
+    given = {'task_id': 'crowd', 'dataset_id': 'crowd', 'name': 'stdlog', 'data': 'x' * 500}
+    await api.database.logs.insert_many([
+        {**given, 'log_id': f'l{number}', 'timestamp': time} for number, time in places
+    ])  # fmt: skip
+    await api.database.task_stats.insert_many([
+        {'task_stat_id': f's{number}', 'task_id': f'c{number}', 'dataset_id': 'crowd', 'create_date': time,
+         'stats': '{}'} for number, time in places
+    ])  # fmt: skip
+    await api.database.pilots.insert_many([
+        {'pilot_id': f'p{number}', 'queue_host': 'crowd', 'host': 'crowd', 'tasks': [], 'last_update': now}
+        for number in range(CROWD)
+    ])  # fmt: skip
+    for number in range(5):
+        time = now - timedelta(days=10 + number)
+        log = {'task_id': 't1', 'dataset_id': 'd1', 'name': f'n{number % 2}', 'data': 'x'}
+        await api.database.logs.insert_one({**log, 'log_id': f'm{number}', 'timestamp': time})
+        await api('POST', f'/tasks/t{number}/task_stats', {'dataset_id': 'd1'})
+    return api
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        '/logs?limit=10',
+        f'/logs?limit=10&from={datetime(2020, 1, 1).isoformat()}&to={datetime(2100, 1, 1).isoformat()}',
+        '/logs?limit=10&name=stdlog&to=2100-01-01',
+        '/logs?name=n1',
+        '/logs?dataset_id=d1',
+        '/logs?dataset_id=d1&name=n1',
+        '/logs?task_id=t1&name=n1',
+        '/logs/m1',
+        '/datasets/d1/logs/m1',
+        '/datasets/d1/tasks/t1/logs',
+        '/datasets/d1/tasks/t1/logs?num=2&order=asc',
+        '/datasets/d1/tasks/t1/task_stats',
+        '/datasets/d1/tasks/t1/task_stats?last=true',
+        '/datasets/d1/bulk/task_stats',
+        '/datasets/d1/bulk/task_stats?last=true&after=2020-01-01&buffer_size=2',
+        '/pilots?queue_host=sub',
+        '/pilots?host=n1',
+        '/pilots/p7',
+    ],
+)
+async def test_what_is_noted_is_found_by_index(noted: Api, path: str) -> None:
+    async with watched(noted) as seen:
+        answer = await noted('GET', path)
+
+    assert answer.status == 200
+    assert_lean(seen, 12)
+
+
+async def test_the_newest_log_of_each_name_is_found_without_reading_the_others(noted: Api) -> None:
+    async with watched(noted) as seen:
+        answer = await noted('GET', '/datasets/d1/tasks/t1/logs?group=true')
+
+    assert [log['log_id'] for log in answer.body['logs']] == ['m0', 'm1']
+    assert max(each.get('docsExamined', 0) for each in seen) == 2
+    assert all('COLLSCAN' not in each['planSummary'] for each in seen)
+
+
+async def test_pruning_reads_what_it_removes(noted: Api) -> None:
+    old = datetime.now(UTC) - timedelta(days=50)
+    await noted.database.logs.insert_one({'log_id': 'old', 'name': 'stdlog', 'timestamp': old, 'data': 'x'})
+    await noted.database.pilots.insert_one({'pilot_id': 'old', 'tasks': [], 'last_update': old})
+
+    async with watched(noted) as seen:
+        assert await chores.prune(noted.service) == 2
+
+    assert_lean(seen, 3)
+
+
+@pytest.mark.parametrize('name', ['logs', 'task_stats', 'messages'])
+async def test_what_belongs_to_a_dataset_is_found_by_index(noted: Api, name: str) -> None:
+    async with watched(noted) as seen:
+        await noted.database[name].delete_many({'dataset_id': 'd1'})
+
+    assert_lean(seen, 12)

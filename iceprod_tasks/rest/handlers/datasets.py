@@ -5,7 +5,7 @@ from iceprod_tasks.actions.submit import configure, submit
 from iceprod_tasks.domain.datasets import is_ours
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, EVERYONE, PEOPLE_WRITE, READERS, SUBMITTERS, USERS_WRITE, Route
+from iceprod_tasks.rest.routing import DATASET, EVERYONE, OWNERS_WRITE, PEOPLE_WRITE, READERS, SUBMITTERS, Route
 from iceprod_tasks.storage.readable import Choice
 
 
@@ -190,10 +190,10 @@ class ConfigHandler(Handler):
 ROUTES = (
     Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': SUBMITTERS}),
     Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS}),
-    Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': USERS_WRITE}),
+    Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
-    Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': USERS_WRITE}),
+    Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': OWNERS_WRITE}),
     Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': EVERYONE}),
     Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}),
 )
