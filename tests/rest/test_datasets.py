@@ -179,6 +179,7 @@ async def test_a_dataset_may_begin_in_any_status(api: Api, status: str) -> None:
 
     assert dataset['status'] == status
     assert (dataset['end_date'] is not None) == (status in ('errors', 'complete'))
+    assert dataset['truncated'] == (status == 'truncated')
 
 
 async def test_a_config_comes_back_as_it_was_put(api: Api) -> None:

@@ -24,6 +24,30 @@ async def test_roles_are_listed(api: Api) -> None:
     assert seen(await api('GET', '/roles')) == (200, {'results': ['admin', 'system', 'user', 'pilot']})
 
 
+ASKED = {'name': 'dataset_id', 'value': 'nobody', 'role': 'read', 'username': 'ada', 'groups': []}
+
+
+@pytest.mark.parametrize(
+    ('method', 'path', 'body', 'system'),
+    [
+        ('GET', '/roles', None, False), ('GET', '/groups', None, True), ('GET', '/users', None, True),
+        ('GET', '/users/ada', None, True), ('PUT', '/users/bob', None, False), ('DELETE', '/users/ada', None, False),
+        ('PUT', '/users/ada/priority', {'priority': 1}, False), ('POST', '/auths', ASKED, True),
+        ('PUT', '/groups/simprod/priority', {'priority': 1}, False),
+    ],
+)  # fmt: skip
+async def test_admins_change_people_and_the_machinery_reads(
+    api: Api, method: str, path: str, body: Any, system: bool
+) -> None:
+    await api('PUT', '/users/ada')
+    refused = refusal(403, 'authorization failed')
+
+    for role in ('user', 'pilot', 'system'):
+        allowed = role == 'system' and system
+        assert (seen(await api.as_(role)(method, path, body)) != refused) == allowed
+    assert seen(await api(method, path, body)) != refused
+
+
 async def test_users_come_are_listed_by_name_and_go(api: Api) -> None:
     assert await users_of(api) == []
 
