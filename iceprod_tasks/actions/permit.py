@@ -4,7 +4,7 @@ from typing import Literal
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.errors import NotPermitted
+from iceprod_tasks.domain.errors import BeingDeleted, NotPermitted
 
 Access = Literal['read', 'write']
 
@@ -30,3 +30,13 @@ async def check(service: Service, caller: Caller, dataset_id: str, access: Acces
         raise NotPermitted('attr not found')
     if caller.name not in record[f'{access}_users'] and not set(caller.groups) & set(record[f'{access}_groups']):
         raise NotPermitted
+
+
+async def check_kept(service: Service, dataset_id: str) -> None:
+    """Refuse to change a dataset that is being deleted; one without a record may be changed.
+
+    Raises:
+        BeingDeleted: it is.
+    """
+    if await service.store.datasets.is_deleting(dataset_id):
+        raise BeingDeleted

@@ -36,6 +36,8 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'priority': DEFAULT_PRIORITY,
         'debug': False,
         'jobs_immutable': False,
+        'retention_days': None,
+        'archive': False,
         'status': 'processing',
         **given,
         'dataset_id': dataset_id,
@@ -45,6 +47,7 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'end_date': None,
         'status_changed': now,
         'jobs_materialized': 0,
+        'deleting': None,
     }
 
 

@@ -59,6 +59,7 @@ class Handler(RequestHandler):
         Raises:
             NotAuthenticated: no valid token.
             NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
+            BeingDeleted: the request would change a dataset that is being deleted.
         """
         cast(Any, self.application).begin(self)
         access = self.access.get((self.request.method or '').lower())
@@ -71,6 +72,8 @@ class Handler(RequestHandler):
             raise errors.NotPermitted
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+        if access.dataset == 'write' and not access.while_deleting:
+            await permit.check_kept(self.service, self.path_kwargs['dataset_id'])
 
     def body(self, schema: str, *, optional: bool = False, free_keys: tuple[str, ...] = ()) -> dict[str, Any]:
         """The request's body.
@@ -115,6 +118,17 @@ class Handler(RequestHandler):
             return None if text is None else bodies.bounded(int(text))
         except ValueError:
             raise errors.InvalidRequest(f'Bad argument "{name}": must be integer') from None
+
+    def boolean(self, name: str) -> bool | None:
+        """An argument that is `true` or `false`, None when absent.
+
+        Raises:
+            InvalidRequest: it is something else.
+        """
+        text = self.argument(name)
+        if text not in (None, 'true', 'false'):
+            raise errors.InvalidRequest(f'Bad argument "{name}": must be true or false')
+        return None if text is None else text == 'true'
 
     def words(self, name: str) -> list[str]:
         """An argument that is a list of words with `|` between them; empty when absent."""

@@ -12,7 +12,7 @@ from iceprod_tasks.domain.datasets import ended_as as dataset_ended_as
 from iceprod_tasks.domain.jobs import ended_as as job_ended_as
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import retry_delay_seconds
-from iceprod_tasks.storage.datasets import in_statuses
+from iceprod_tasks.storage.datasets import KEPT, in_statuses
 from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries
 from iceprod_tasks.storage.transitions import Note
 
@@ -25,7 +25,8 @@ _MANAGED = (True,)
 
 async def active_datasets(service: Service) -> list[str]:
     """The datasets that chores care for."""
-    found = service.store.datasets.select(in_statuses('processing', 'truncated'), keys=('dataset_id',))
+    where = {**in_statuses('processing', 'truncated'), **KEPT}
+    found = service.store.datasets.select(where, keys=('dataset_id',))
     return [dataset['dataset_id'] async for dataset in found]
 
 
@@ -104,7 +105,7 @@ async def end_jobs(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
 async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
     """End those of some datasets whose jobs have all been made and have all ended; how many ended."""
     ended = 0
-    async for dataset in service.store.datasets.select(in_statuses('processing', among=dataset_ids)):
+    async for dataset in service.store.datasets.select({**in_statuses('processing', among=dataset_ids), **KEPT}):
         dataset_id = dataset['dataset_id']
         if not 0 < dataset['jobs_submitted'] <= dataset['jobs_materialized']:
             continue

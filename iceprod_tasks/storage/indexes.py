@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
+from iceprod_tasks.domain.retention import OVER
 from iceprod_tasks.storage.client import ASCENDING, DESCENDING
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -49,10 +50,22 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'messages': {
         'message_id': {'keys': [('message_id', _UP)], 'unique': True},
         'task': {'keys': [('task_id', _UP), ('when', _UP)]},
+        'dataset_id': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
     },
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
+        # Deletions that were interrupted.
+        'deleting': {
+            'keys': [('deleting.until', _UP)],
+            'partialFilterExpression': {'deleting.until': {'$exists': True}},
+        },
+        # Whose retention is over? One key for each retention that ended datasets have.
+        'ended': {
+            'keys': [('status', _UP), ('retention_days', _UP), ('status_changed', _UP)],
+            'partialFilterExpression': {'status': {'$in': list(OVER)}},
+        },
+        'depends_on': {'keys': [('depends_on', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
@@ -65,6 +78,13 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # Listings ask which datasets a caller may read.
         'read_users': {'keys': [('read_users', _UP)]},
         'read_groups': {'keys': [('read_groups', _UP)]},
+    },
+    'logs': {'dataset_id': {'keys': [('dataset_id', _UP), ('_id', _UP)]}},
+    'task_stats': {'dataset_id': {'keys': [('dataset_id', _UP), ('_id', _UP)]}},
+    # Datasets that are gone, until nothing can come for them any more.
+    'deletions': {
+        'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
+        'clear_after': {'keys': [('clear_after', _UP)]},
     },
 }
 
