@@ -64,7 +64,7 @@ class Deletions:
         Returns:
             The record as marked; None when there is none, or somebody is at work on its deletion.
         """
-        where = {'dataset_id': dataset_id, '$or': [KEPT, {'$expr': _IN_NO_HANDS}]}
+        where = {'dataset_id': dataset_id, '$or': [KEPT, {'deleting.worker': ''}, {'$expr': _IN_NO_HANDS}]}
         return await self._mark(where, asked)
 
     async def begin_expiry(self, seen: Mapping[str, Any], asked: Asked) -> Document | None:
@@ -106,9 +106,10 @@ class Deletions:
         return await self._datasets.update_one({**mine, **asked}, {'$set': KEPT})
 
     async def release(self, dataset_id: str, worker: str, *, rest_seconds: float = 0.0) -> None:
-        """Let anybody take a deletion up after a rest."""
+        """Put a deletion down: whoever asks for it can go on at once, chores do after a rest."""
         where = {'dataset_id': dataset_id, 'deleting.worker': worker}
-        await self._datasets.update_one(where, [{'$set': {'deleting.until': _from_now(round(rest_seconds * 1000))}}])
+        change = {'deleting.worker': '', 'deleting.until': _from_now(round(rest_seconds * 1000))}
+        await self._datasets.update_one(where, [{'$set': change}])
 
     async def is_whole(self, dataset_id: str) -> bool:
         """Whether a dataset is there and nothing of it has been removed."""
