@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from iceprod_tasks.actions import archive as archiving
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.errors import ArchiveFailed, Conflict, NotFound, Unavailable
+from iceprod_tasks.domain.errors import ArchiveFailed, BeingDeleted, Conflict, NotFound, Unavailable
 from iceprod_tasks.domain.retention import GOES_ON
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import new_id
@@ -162,7 +162,8 @@ class _Run:
                     return Deletion(stopping=stopping)
                 await self._note(stage=REMOVING, archived=await self._archive() if self._mark['archive'] else None)
             return await self._remove()
-        except _TakenOver:
+        except (_TakenOver, BeingDeleted):
+            # Somebody else has it in hand; an archive that was overtaken is not kept.
             return Deletion()
         except ArchiveFailed:
             rest_seconds = _ARCHIVE_AGAIN_SECONDS
@@ -232,9 +233,13 @@ class _Run:
         found = True
         while found:
             found = False
+            began = time.monotonic()
             async for count in self.service.store.belongings.remove(part, self._dataset_id):
                 found = True
                 yield count
+                # However much there is to remove, half of the time belongs to everybody else.
+                await asyncio.sleep(time.monotonic() - began)
+                began = time.monotonic()
 
     async def _keeping(self, steps: AsyncIterator[T]) -> AsyncGenerator[T]:
         """The same steps; between them others get a turn, and the deletion is held on to."""
@@ -258,14 +263,16 @@ async def _stop_work(service: Service, who: str, dataset_id: str) -> int:
 
 
 async def _cancel(service: Service, who: str, dataset_id: str, statuses: Iterable[str]) -> None:
-    """Cancel a dataset's tasks of some statuses, portion by portion, until there are none."""
+    """Cancel a dataset's tasks of some statuses, portion by portion."""
     note = Note(who=who, why=_WHY)
-    while True:
-        found = service.store.tasks.select(in_dataset(dataset_id, sorted(statuses)), keys=('task_id',), limit=_AT_ONCE)
-        task_ids = [task['task_id'] async for task in found]
-        if not task_ids:
-            return
-        await service.store.tasks.move_many(TRANSITIONS['cancel'], note, task_ids, dataset_id)
+    for status in statuses:
+        while task_ids := await _portion(service, dataset_id, status):
+            await service.store.tasks.move_many(TRANSITIONS['cancel'], note, task_ids, dataset_id)
+
+
+async def _portion(service: Service, dataset_id: str, status: str) -> list[str]:
+    found = service.store.tasks.select(in_dataset(dataset_id, [status]), keys=('task_id',), limit=_AT_ONCE)
+    return [task['task_id'] async for task in found]
 
 
 def _or(words: Iterable[str]) -> str:

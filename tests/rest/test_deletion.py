@@ -261,6 +261,22 @@ async def test_of_many_deletions_at_once_one_removes_everything(api: Api) -> Non
     assert await everything(api, kept) == before
 
 
+async def test_what_comes_while_a_part_is_removed_is_removed_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset_id = await add_whole(api)
+    belongings = api.service.store.belongings
+    original, late = belongings._remove, [{'dataset_id': dataset_id, 'log_id': new_id()} for _ in range(3)]
+
+    async def remove(part: str, ids: list[object]) -> int:
+        if part == 'logs' and late:
+            await api.database.logs.insert_one(late.pop())
+        return await original(part, ids)
+
+    monkeypatch.setattr(belongings, '_remove', remove)
+
+    assert (await api('DELETE', f'/datasets/{dataset_id}')).body['deleted']['logs'] == COUNTS['logs'] + 3
+    assert await counts(api, dataset_id) == {}
+
+
 async def test_pilots_go_on_claiming_other_datasets_meanwhile(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('iceprod_tasks.storage.belongings._AT_ONCE', 1)
     other, dataset_id = await api.add_dataset(TASKS[:1], jobs=30), await add_whole(api)
