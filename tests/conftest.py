@@ -110,11 +110,14 @@ class Api:
 
 
 @pytest.fixture(scope='session')
-async def shared_api(mongodb_url: str) -> AsyncIterator[Api]:
+async def shared_api(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     """One service for all tests of a process; use `api`."""
     name = f'test_{uuid4().hex}'
     tokens = Tokens(SECRET)
-    settings = Settings(token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0)
+    settings = Settings(
+        token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0,
+        archive_dir=tmp_path_factory.mktemp('archive'),
+    )  # fmt: skip
     client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongodb_url)
     async with client, running(settings, mongodb_url, tokens) as up:
         api = Api(up, tokens, client[name])

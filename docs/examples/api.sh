@@ -6,12 +6,14 @@
 set -euo pipefail
 : "${ICEPROD_TASKS_SERVER:?}" "${ICEPROD_TASKS_TOKEN:?}"
 
-# call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status.
+# call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status. With FILE set, the
+# answer goes there.
 call() {
     local wanted=$1 method=$2 path=$3 body=${4:-}
     local -a options=(--silent --show-error --globoff --request "$method" --write-out '\n%{http_code}')
     options+=(--header "Authorization: Bearer $ICEPROD_TASKS_TOKEN")
     [ -z "$body" ] || options+=(--header 'Content-Type: application/json' --data "$body")
+    [ -z "${FILE:-}" ] || options+=(--output "$FILE")
     answer=$(curl "${options[@]}" "$ICEPROD_TASKS_SERVER$path")
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
     local first_line=${answer%%$'\n'*}
@@ -446,6 +448,34 @@ answers '{}'
 call 403 POST /auths \
     '{"name":"dataset_id","value":"'"$dataset"'","role":"write","username":"ada","groups":["users"]}'
 answers '{"code":403,"error":"authorization failed"}'
+
+
+## The end of a dataset.
+
+# One that is to be deleted ten days after it has ended, with an archive first.
+call 201 POST /datasets \
+    '{"description":"soon gone","jobs_submitted":2,"tasks_submitted":2,"tasks_per_job":1,"group":"users",
+      "retention_days":10,"archive":true}'
+doomed=$(sed 's/.*\/\(.*\)"}/\1/' <<< "$answer")
+
+# It is to be kept for longer after all, and needs no archive.
+call 200 PUT "/datasets/$doomed/retention" '{"days":30.5,"archive":false}'
+answers '{}'
+
+# All that is kept of it: lines of JSON, compressed. The last one says how many there are.
+archive=$(mktemp)
+FILE=$archive call 200 GET "/datasets/$doomed/archive"
+answer=$(gunzip -c "$archive" | tail -n 1)
+rm "$archive"
+answers '{"end":true,"counts":{"dataset":1,"config":0,"access":1,"job":0,"task":0,*}}'
+
+# Delete it, although tasks may run, and all that belongs to it. The answer is what was removed.
+call 200 DELETE "/datasets/$doomed?force=true&archive=false"
+answers '{"deleted":{"tasks":0,"jobs":0,"files":0,"messages":0,"logs":0,"task_stats":0},"archive":null}'
+
+# It is gone.
+call 404 DELETE "/datasets/$doomed"
+answers '{"code":404,"error":"Dataset not found"}'
 
 
 ## What every route answers when something is wrong.

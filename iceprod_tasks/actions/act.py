@@ -12,7 +12,6 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.actions import ACTIONS, AS_NEW, VERDICTS, Action, Verdict
-from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.storage.moves import Part, Scope, parts, scopes
@@ -79,19 +78,19 @@ class Done:
         shown += examples[: max(0, EXAMPLES - len(shown))]
 
 
-async def act_on_tasks(service: Service, caller: Caller, dataset_id: str, asked: Asked) -> Done:
+async def act_on_tasks(service: Service, who: str, dataset_id: str, asked: Asked) -> Done:
     """Do something to tasks of a dataset.
 
     Args:
         service: the service.
-        caller: who asks.
+        who: asks for it, for the tasks' logs.
         dataset_id: of the dataset; tasks of others are refused.
         asked: what to do, and to which tasks.
 
     Raises:
         NotFound: there is no such dataset, or none of the tasks or jobs is its.
     """
-    run = _Run(service, dataset_id, asked, Note(caller.name, asked.reason or f'{asked.action} asked for'))
+    run = _Run(service, dataset_id, asked, Note(who, asked.reason or f'{asked.action} asked for'))
     total = await run.judge()
     if not total and (asked.tasks is not None or asked.jobs is not None):
         raise NotFound('Tasks not found')

@@ -5,6 +5,7 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import jobs as jobs_domain
+from iceprod_tasks.domain.errors import BeingDeleted
 from iceprod_tasks.domain.tasks import SERVICE_FIELDS, new_id, new_task
 from iceprod_tasks.storage.client import utc_now
 
@@ -20,11 +21,16 @@ async def create_task(service: Service, given: Mapping[str, Any]) -> str:
 
     Returns:
         The new task's id.
+
+    Raises:
+        BeingDeleted: its dataset is.
     """
-    managed = await service.store.datasets.get(given['dataset_id']) is not None
+    dataset = await service.store.datasets.get(given['dataset_id'])
+    if dataset is not None and dataset.get('deleting'):
+        raise BeingDeleted
     task_id = new_id()
     own = {key: value for key, value in given.items() if key not in SERVICE_FIELDS}
-    await service.store.tasks.add(new_task(own, task_id, utc_now(), managed=managed))
+    await service.store.tasks.add(new_task(own, task_id, utc_now(), managed=dataset is not None))
     service.news.stirred()
     return task_id
 

@@ -10,6 +10,7 @@ from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.datasets import DATASET_STATUSES
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.jobs import JOB_STATUSES
+from iceprod_tasks.domain.retention import expires
 from iceprod_tasks.domain.statuses import STATUSES, in_order
 from iceprod_tasks.domain.tasks import SORTABLE, Task, for_readers
 from iceprod_tasks.storage.datasets import of_dataset
@@ -162,7 +163,7 @@ async def summarize_datasets(service: Service, caller: Caller) -> AsyncIterator[
 
 
 async def read_dataset(service: Service, dataset_id: str) -> dict[str, Any]:
-    """One dataset.
+    """One dataset, and when its retention is over.
 
     Raises:
         NotFound: there is no such dataset.
@@ -170,7 +171,7 @@ async def read_dataset(service: Service, dataset_id: str) -> dict[str, Any]:
     dataset = await service.store.datasets.get(dataset_id)
     if dataset is None:
         raise NotFound('Dataset not found')
-    return dataset
+    return {**dataset, 'expires': expires(dataset, service.limits.retention_days)}
 
 
 async def read_config(service: Service, dataset_id: str) -> dict[str, Any]:

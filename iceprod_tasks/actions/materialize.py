@@ -50,7 +50,8 @@ async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_t
         await service.store.jobs.add_absent([plan.job(index) for index in indexes])
         await service.store.files.add_absent([entry for index in indexes for entry in plan.files(index)])
         await service.store.tasks.add_absent([task for index in indexes for task in plan.tasks(index)])
-        await service.store.datasets.advance(dataset_id, indexes.stop)
+        if not await service.store.datasets.advance(dataset_id, indexes.stop):
+            break  # It is being deleted; what came too late goes with it.
     return max(0, end - first)
 
 

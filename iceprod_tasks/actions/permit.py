@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.errors import NotPermitted
+from iceprod_tasks.domain.errors import BeingDeleted, NotPermitted
 
 Access = Literal['read', 'write']
 
@@ -48,3 +48,13 @@ def check_record(record: Mapping[str, Any], username: str, groups: Sequence[str]
         raise NotPermitted('role not found')
     if username not in record[f'{access}_users'] and not set(groups) & set(record[f'{access}_groups']):
         raise NotPermitted
+
+
+async def check_kept(service: Service, dataset_id: str) -> None:
+    """Refuse to change a dataset that is being deleted; one without a record may be changed.
+
+    Raises:
+        BeingDeleted: it is.
+    """
+    if await service.store.datasets.is_deleting(dataset_id):
+        raise BeingDeleted

@@ -41,6 +41,8 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'priority': DEFAULT_PRIORITY,
         'debug': False,
         'jobs_immutable': False,
+        'retention_days': None,
+        'archive': False,
         'status': status,
         **given,
         'dataset_id': dataset_id,
@@ -51,6 +53,7 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'end_date': now if status in ENDED else None,
         'status_changed': now,
         'jobs_materialized': 0,
+        'deleting': None,
     }
 
 

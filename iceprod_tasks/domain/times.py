@@ -1,4 +1,4 @@
-"""Times as clients write them."""
+"""Times as text."""
 
 from datetime import UTC, datetime
 
@@ -20,3 +20,8 @@ def read_time(text: str, place: str) -> datetime:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidRequest(f'"{place}" is not a time, like 2026-11-21T06:14:15.985000') from None
+
+
+def wire_time(value: datetime) -> str:
+    """A time as clients of the seed read it: UTC with six fraction digits and no zone."""
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')

@@ -61,6 +61,7 @@ class Handler(RequestHandler):
         Raises:
             NotAuthenticated: no valid token.
             NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
+            BeingDeleted: the request would change a dataset that is being deleted.
         """
         cast(Any, self.application).begin(self)
         access = self.access.get((self.request.method or '').lower())
@@ -73,6 +74,8 @@ class Handler(RequestHandler):
             raise errors.NotPermitted
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+        if access.dataset == 'write' and not access.while_deleting:
+            await permit.check_kept(self.service, self.path_kwargs['dataset_id'])
 
     def body(self, schema: str, *, optional: bool = False, free_keys: tuple[str, ...] = ()) -> dict[str, Any]:
         """The request's body.
@@ -132,6 +135,17 @@ class Handler(RequestHandler):
     def flag(self, name: str) -> bool:
         """An argument that is true or false, false when absent; in any of the words that old clients use."""
         return (self.argument(name) or '').lower() in ('true', 't', 'yes', 'y', '1')
+
+    def boolean(self, name: str) -> bool | None:
+        """An argument that is `true` or `false`, None when absent.
+
+        Raises:
+            InvalidRequest: it is something else.
+        """
+        text = self.argument(name)
+        if text not in (None, 'true', 'false'):
+            raise errors.InvalidRequest(f'Bad argument "{name}": must be true or false')
+        return None if text is None else text == 'true'
 
     def time(self, name: str) -> datetime | None:
         """An argument that is a time, None when absent.

@@ -14,7 +14,7 @@ from iceprod_tasks.domain.jobs import ended_as as job_ended_as
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import retry_delay_seconds
 from iceprod_tasks.storage.client import utc_now
-from iceprod_tasks.storage.datasets import in_statuses
+from iceprod_tasks.storage.datasets import KEPT, in_statuses
 from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries
 from iceprod_tasks.storage.transitions import Note
 
@@ -34,7 +34,7 @@ _PILOT_LOG_AGE = timedelta(days=31)
 
 async def active_datasets(service: Service) -> list[str]:
     """The datasets that chores care for."""
-    found = service.store.datasets.select(in_statuses(*_GOING_ON), keys=('dataset_id',))
+    found = service.store.datasets.select({**in_statuses(*_GOING_ON), **KEPT}, keys=('dataset_id',))
     return [dataset['dataset_id'] async for dataset in found]
 
 
@@ -125,7 +125,7 @@ async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
     A truncated dataset makes no more jobs: it ends with those that it has.
     """
     ended = 0
-    async for dataset in service.store.datasets.select(in_statuses(*_GOING_ON, among=dataset_ids)):
+    async for dataset in service.store.datasets.select({**in_statuses(*_GOING_ON, among=dataset_ids), **KEPT}):
         ended += await _end_dataset(service, dataset)
     return ended
 

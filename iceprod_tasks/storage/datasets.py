@@ -11,6 +11,9 @@ from iceprod_tasks.storage.readable import readable
 
 _HIDDEN = {'_id': False}
 
+KEPT: Document = {'deleting': None}
+"""The filter of datasets that are not being deleted."""
+
 
 class Datasets:
     """The records of datasets and what belongs to each one once.
@@ -45,6 +48,11 @@ class Datasets:
         found: Document | None = await self._datasets.find_one({'dataset_id': dataset_id}, _HIDDEN)
         return found
 
+    async def is_deleting(self, dataset_id: str) -> bool:
+        """Whether a dataset has a record that is marked to be deleted."""
+        found = await self._datasets.find_one({'dataset_id': dataset_id}, {'_id': False, 'deleting': True})
+        return bool(found and found.get('deleting'))
+
     def select(self, where: Filter, *, keys: Sequence[str] = (), sort: Sort = (('_id', 1),)) -> AsyncIterator[Document]:
         """Datasets one after the other."""
         return self._datasets.find(where, {**dict.fromkeys(keys, True), **_HIDDEN}, sort=list(sort))
@@ -52,7 +60,7 @@ class Datasets:
     def unmade(self) -> AsyncIterator[Document]:
         """Datasets in progress whose jobs have not all been made."""
         missing = {'$lt': ['$jobs_materialized', '$jobs_submitted']}
-        return self._datasets.find({'status': 'processing', '$expr': missing}, _HIDDEN, sort=[('_id', 1)])
+        return self._datasets.find({'status': 'processing', '$expr': missing, **KEPT}, _HIDDEN, sort=[('_id', 1)])
 
     def readable(
         self, where: Filter, user: str, groups: Sequence[str], keys: Sequence[str] = ()
@@ -134,9 +142,14 @@ class Datasets:
         """Let a dataset make all its jobs again when it goes on."""
         await self._datasets.update_one({'dataset_id': dataset_id}, {'$set': {'truncated': False}})
 
-    async def advance(self, dataset_id: str, jobs_materialized: int) -> None:
-        """Note how many jobs have been made; it never goes back."""
-        await self._datasets.update_one({'dataset_id': dataset_id}, {'$max': {'jobs_materialized': jobs_materialized}})
+    async def advance(self, dataset_id: str, jobs_materialized: int) -> int:
+        """Note how many jobs have been made; it never goes back. 0 when the dataset is being deleted, or gone."""
+        where = {'dataset_id': dataset_id, **KEPT}
+        return await self._datasets.update_one(where, {'$max': {'jobs_materialized': jobs_materialized}})
+
+    async def set_retention(self, dataset_id: str, changes: Mapping[str, Any]) -> int:
+        """Say what becomes of a dataset after its end, unless it is being deleted; how many were told."""
+        return await self._datasets.update_one({'dataset_id': dataset_id, **KEPT}, {'$set': dict(changes)})
 
     async def access(self, dataset_id: str) -> Document | None:
         """Who may read and write a dataset."""

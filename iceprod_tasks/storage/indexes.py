@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
+from iceprod_tasks.domain.retention import OVER
 from iceprod_tasks.storage.client import ASCENDING, DESCENDING
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -58,6 +59,17 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
         'username': {'keys': [('username', _UP), ('_id', _UP)]},
         'group': {'keys': [('group', _UP), ('_id', _UP)]},
+        # Deletions that were interrupted.
+        'deleting': {
+            'keys': [('deleting.until', _UP)],
+            'partialFilterExpression': {'deleting.until': {'$exists': True}},
+        },
+        # Whose retention is over? One key for each retention that ended datasets have.
+        'ended': {
+            'keys': [('status', _UP), ('retention_days', _UP), ('status_changed', _UP)],
+            'partialFilterExpression': {'status': {'$in': list(OVER)}},
+        },
+        'depends_on': {'keys': [('depends_on', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
@@ -99,6 +111,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'grids': {'grid_id': {'keys': [('grid_id', _UP)], 'unique': True}},
     'users': {'username': {'keys': [('username', _UP)], 'unique': True}},
     'groups': {'name': {'keys': [('name', _UP)], 'unique': True}},
+    # Datasets that are gone, until nothing can come for them any more.
+    'deletions': {
+        'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
+        'clear_after': {'keys': [('clear_after', _UP)]},
+    },
 }
 
 

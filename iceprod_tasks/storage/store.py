@@ -1,10 +1,12 @@
 """All collections of the service behind one object, opened once a process."""
 
 from iceprod_tasks.storage import indexes
+from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
 from iceprod_tasks.storage.client import check_durability, collection, connect, create_indexes
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets, Jobs
+from iceprod_tasks.storage.deletions import Deletions
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.logs import Logs
@@ -32,8 +34,8 @@ class Store:
         kept = {
             name: collection(self._client, database, name)
             for name in (
-                *('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters'),
-                *('logs', 'task_stats', 'pilots', 'grids', 'users', 'groups'),
+                *(*PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions'),
+                *('pilots', 'grids', 'users', 'groups'),
             )
         }
         kinds = Kinds(kept['tasks'])
@@ -52,6 +54,8 @@ class Store:
         self.pilots = Pilots(kept['pilots'])
         self.grids = Register(kept['grids'], 'grid_id')
         self.people = People(kept['users'], kept['groups'])
+        self.belongings = Belongings({name: kept[name] for name in PARTS})
+        self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:
         """Check the database and make the indexes that are missing.

@@ -15,7 +15,9 @@ from iceprod_tasks.domain.datasets import access_record, new_dataset
 from iceprod_tasks.domain.jobs import new_job
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.scheduler import chores
+from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
+from iceprod_tasks.storage.belongings import PARTS
 from tests.conftest import Api
 
 CROWD = 2500
@@ -322,3 +324,60 @@ async def test_what_belongs_to_a_dataset_is_found_by_index(noted: Api, name: str
         await noted.database[name].delete_many({'dataset_id': 'd1'})
 
     assert_lean(seen, 12)
+
+
+async def add_ended(api: Api, number: int, **fields: Any) -> None:
+    """Datasets that ended just now."""
+    now = datetime.now(UTC)
+    ended = {'status': 'complete', 'status_changed': now, 'retention_days': None, 'deleting': None, **fields}
+    await api.database.datasets.insert_many([{'dataset_id': new_id(), **ended} for _ in range(number)])
+
+
+async def test_a_look_for_what_is_over_reads_a_key_for_each_retention(api: Api) -> None:
+    for days in (None, 1, 2.5, 30, 365):
+        for status in ('complete', 'errors', 'processing', 'suspended'):
+            await add_ended(api, 100, retention_days=days, status=status)
+
+    async with watched(api) as seen:
+        assert await Retention(api.service).turn() == 0
+
+    assert_lean(seen, 20)
+
+
+async def test_expiry_reads_what_is_over_and_not_what_is_to_come(api: Api) -> None:
+    await add_ended(api, 500, retention_days=30)
+    await add_ended(api, 500, retention_days=1)
+    await add_ended(api, 3, retention_days=30, status_changed=datetime(2020, 1, 1, tzinfo=UTC))
+
+    async with watched(api) as seen:
+        assert await Retention(api.service).turn() == 3
+
+    assert_lean(seen, 20)
+
+
+async def test_a_deletion_reads_what_it_removes(crowded: Api) -> None:
+    dataset_id = await crowded.add_dataset([{'name': 'gen', 'command': 'true'}], jobs=20)
+    await Scheduler(crowded.service).sweep()
+    keys = {'files': 'file_id', 'messages': 'message_id', 'logs': 'log_id', 'task_stats': 'task_stat_id'}
+    for name, key in keys.items():
+        for named, number in ((dataset_id, 20), ('ours', CROWD)):
+            crowd = [{'dataset_id': named, 'task_id': new_id(), key: new_id()} for _ in range(number)]
+            await crowded.database[name].insert_many(crowd)
+
+    async with watched(crowded) as seen:
+        answer = await crowded('DELETE', f'/datasets/{dataset_id}')
+
+    assert answer.body['deleted'] == dict.fromkeys(PARTS, 20)
+    # Named one by one, each document costs two keys.
+    assert_lean(seen, 2 * 20 + 8)
+
+
+async def test_an_archive_reads_what_it_has(crowded: Api) -> None:
+    dataset_id = await crowded.add_dataset([{'name': 'gen', 'command': 'true'}], jobs=20)
+    await Scheduler(crowded.service).sweep()
+
+    async with watched(crowded) as seen:
+        answer = await crowded('GET', f'/datasets/{dataset_id}/archive')
+
+    assert answer.status == 200
+    assert_lean(seen, 20 + 8)

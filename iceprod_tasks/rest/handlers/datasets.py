@@ -1,11 +1,21 @@
 """Datasets and their configs. Source: the IceProd contract, section 4."""
 
 from iceprod_tasks.actions import amend, describe
+from iceprod_tasks.actions.delete import delete
 from iceprod_tasks.actions.submit import configure, submit
 from iceprod_tasks.domain.datasets import is_ours
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, EVERYONE, OWNERS_WRITE, PEOPLE_WRITE, READERS, SUBMITTERS, Route
+from iceprod_tasks.rest.routing import (
+    DATASET,
+    EVERYONE,
+    OWNERS_WRITE,
+    PEOPLE_DELETE,
+    PEOPLE_WRITE,
+    READERS,
+    SUBMITTERS,
+    Route,
+)
 from iceprod_tasks.storage.readable import Choice
 
 
@@ -38,6 +48,7 @@ class MultiDatasetsHandler(Handler):
             tasks_submitted (int): jobs times tasks, or 0
             group (str): of its owner
             priority (float), debug (bool), jobs_immutable (bool), status (str): (optional)
+            retention_days (float), archive (bool): (optional) as for its retention
             config (dict): (optional) what its tasks do, as `PUT /config/ID` takes it
 
         Returns:
@@ -64,6 +75,30 @@ class DatasetHandler(Handler):
             dict: the dataset
         """
         self.answer(await describe.read_dataset(self.service, dataset_id))
+
+    async def delete(self, dataset_id: str) -> None:
+        """Delete it, and all that belongs to it.
+
+        While its tasks run, or while unfinished datasets depend on it, this is refused with 409. What takes long goes
+        on without the request: the answer is 202 then, and the request can be repeated until it is 404.
+
+        Params (optional):
+            force: true to stop tasks that run, and not to care for other datasets
+            archive: true to write an archive first, false not to; as the dataset says when absent
+
+        Args:
+            dataset_id (str): the dataset id
+
+        Returns:
+            dict: {'deleted': {part: number}, 'archive': path or null}, the numbers of documents that this request
+            removed; or {'deleting': true, 'stopping': number of tasks that still run}, with status 202
+        """
+        force, archive = self.boolean('force') or False, self.boolean('archive')
+        gone = await delete(self.service, self.caller, dataset_id, force=force, archive=archive)
+        if gone.deleted is None:
+            self.answer({'deleting': True, 'stopping': gone.stopping}, 202)
+        else:
+            self.answer({'deleted': gone.deleted, 'archive': gone.archive})
 
 
 class DatasetDescriptionHandler(Handler):
@@ -189,7 +224,7 @@ class ConfigHandler(Handler):
 
 ROUTES = (
     Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': SUBMITTERS}),
-    Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': PEOPLE_DELETE}),
     Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
