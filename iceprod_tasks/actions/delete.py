@@ -106,22 +106,6 @@ async def delete_expired(service: Service, seen: Mapping[str, Any], who: str) ->
     return None if dataset is None else await _Run(service, dataset).work()
 
 
-async def clear(service: Service, limit: int) -> int:
-    """Remove what came for datasets after they were gone; how many datasets have left no trace now."""
-    cleared = 0
-    for dataset_id in await service.store.deletions.traces(limit):
-        # A trace is laid before the record goes: with a record the deletion is not at its end.
-        if await service.store.datasets.get(dataset_id) is None:
-            for part in PARTS:
-                async for _ in service.store.belongings.remove(part, dataset_id):
-                    await asyncio.sleep(0)
-            await service.store.deletions.remove_config(dataset_id)
-            await service.store.deletions.remove_access(dataset_id)
-            await service.store.deletions.forget(dataset_id)
-            cleared += 1
-    return cleared
-
-
 class _TakenOver(Exception):
     """Somebody else has the deletion in hand."""
 
