@@ -188,7 +188,8 @@ class _Run:
         """Cancel what could be claimed, and ask what runs to stop; how many tasks still run."""
         who, dataset_id = self._mark['who'], self._dataset_id
         while await self.service.store.counts.in_statuses(dataset_id, (*_CLAIMABLE, *_RUNNING)):
-            await _cancel(self.service, who, dataset_id, _CLAIMABLE)
+            async for _ in self._keeping(_cancelled(self.service, who, dataset_id, _CLAIMABLE)):
+                pass
             running = await _stop_work(self.service, who, dataset_id)
             if running:
                 return running
@@ -242,16 +243,17 @@ class _Run:
 
 async def _stop_work(service: Service, who: str, dataset_id: str) -> int:
     """Have the work on a dataset's tasks end; how many tasks still run."""
-    await _cancel(service, who, dataset_id, _RUNNING)
+    async for _ in _cancelled(service, who, dataset_id, _RUNNING):
+        pass
     return 0
 
 
-async def _cancel(service: Service, who: str, dataset_id: str, statuses: Iterable[str]) -> None:
-    """Cancel a dataset's tasks of some statuses, portion by portion."""
+async def _cancelled(service: Service, who: str, dataset_id: str, statuses: Iterable[str]) -> AsyncIterator[int]:
+    """Cancel a dataset's tasks of some statuses, portion by portion; how many each had."""
     note = Note(who=who, why=_WHY)
     for status in statuses:
         while task_ids := await _portion(service, dataset_id, status):
-            await service.store.tasks.move_many(TRANSITIONS['cancel'], note, task_ids, dataset_id)
+            yield await service.store.tasks.move_many(TRANSITIONS['cancel'], note, task_ids, dataset_id)
 
 
 async def _portion(service: Service, dataset_id: str, status: str) -> list[str]:

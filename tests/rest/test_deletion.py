@@ -1,6 +1,7 @@
 """DELETE /datasets/D: what it removes, what it refuses, and who is told what."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -139,14 +140,15 @@ async def test_a_claim_that_slips_in_after_the_decision_is_stopped_as_if_forced(
 ) -> None:
     dataset_id = await add_whole(api)
     claimed: list[str] = []
-    original = deleting._cancel
+    original = deleting._cancelled
 
-    async def slow(*arguments: Any) -> None:
+    async def slow(*arguments: Any) -> AsyncIterator[int]:
         if not claimed:
             claimed.append((await claim(api, dataset_id))['task_id'])
-        await original(*arguments)
+        async for each in original(*arguments):
+            yield each
 
-    monkeypatch.setattr(deleting, '_cancel', slow)
+    monkeypatch.setattr(deleting, '_cancelled', slow)
 
     assert seen(await api('DELETE', f'/datasets/{dataset_id}')) == (200, GONE)
     assert claimed
