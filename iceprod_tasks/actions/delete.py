@@ -107,22 +107,6 @@ async def delete_expired(service: Service, seen: Mapping[str, Any], who: str) ->
     return None if dataset is None else await _Run(service, dataset).work()
 
 
-async def clear(service: Service, limit: int) -> int:
-    """Remove what came for datasets after they were gone; how many datasets have left no trace now."""
-    cleared = 0
-    for dataset_id in await service.store.deletions.traces(limit):
-        # A trace is laid before the record goes: with a record the deletion is not at its end.
-        if await service.store.datasets.get(dataset_id) is None:
-            for part in PARTS:
-                async for _ in service.store.belongings.remove(part, dataset_id):
-                    await asyncio.sleep(0)
-            await service.store.deletions.remove_config(dataset_id)
-            await service.store.deletions.remove_access(dataset_id)
-            await service.store.deletions.forget(dataset_id)
-            cleared += 1
-    return cleared
-
-
 class _TakenOver(Exception):
     """Somebody else has the deletion in hand."""
 
@@ -205,7 +189,8 @@ class _Run:
         """Cancel what could be claimed, and ask what runs to stop; how many tasks still run."""
         who, dataset_id = self._mark['who'], self._dataset_id
         while await self.service.store.counts.in_statuses(dataset_id, (*_CLAIMABLE, *_RUNNING)):
-            await _cancel(self.service, who, dataset_id, _CLAIMABLE)
+            async for _ in self._keeping(_cancelled(self.service, who, dataset_id, _CLAIMABLE)):
+                pass
             running = await _stop_work(self.service, who, dataset_id)
             if running:
                 return running
@@ -263,12 +248,12 @@ async def _stop_work(service: Service, who: str, dataset_id: str) -> int:
     return await service.store.counts.in_statuses(dataset_id, _RUNNING)
 
 
-async def _cancel(service: Service, who: str, dataset_id: str, statuses: Iterable[str]) -> None:
-    """Cancel a dataset's tasks of some statuses, portion by portion."""
+async def _cancelled(service: Service, who: str, dataset_id: str, statuses: Iterable[str]) -> AsyncIterator[int]:
+    """Cancel a dataset's tasks of some statuses, portion by portion; how many each had."""
     note = Note(who=who, why=_WHY)
     for status in statuses:
         while task_ids := await _portion(service, dataset_id, status):
-            await service.store.tasks.move_many(TRANSITIONS['cancel'], note, task_ids, dataset_id)
+            yield await service.store.tasks.move_many(TRANSITIONS['cancel'], note, task_ids, dataset_id)
 
 
 async def _portion(service: Service, dataset_id: str, status: str) -> list[str]:

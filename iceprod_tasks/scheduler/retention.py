@@ -8,7 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from iceprod_tasks.actions.delete import clear, delete_expired, take_up
+from iceprod_tasks.actions.clear import clear
+from iceprod_tasks.actions.delete import delete_expired, take_up
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import Conflict, Unavailable
 from iceprod_tasks.scheduler.chores import WHO

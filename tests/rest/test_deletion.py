@@ -1,13 +1,15 @@
 """DELETE /datasets/D: what it removes, what it refuses, and who is told what."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from iceprod_tasks.actions import delete as deleting
-from iceprod_tasks.actions.delete import clear
-from iceprod_tasks.actions.materialize import materialize, materialize_all
+from iceprod_tasks.actions import materialize as materializing
+from iceprod_tasks.actions.clear import clear
+from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.storage.deletions import Demand
@@ -143,14 +145,15 @@ async def test_a_claim_that_slips_in_after_the_decision_is_stopped_as_if_forced(
 ) -> None:
     dataset_id = await add_whole(api)
     claimed: list[str] = []
-    original = deleting._cancel
+    original = deleting._cancelled
 
-    async def slow(*arguments: Any) -> None:
+    async def slow(*arguments: Any) -> AsyncIterator[int]:
         if not claimed:
             claimed.append((await claim(api, dataset_id))['task_id'])
-        await original(*arguments)
+        async for each in original(*arguments):
+            yield each
 
-    monkeypatch.setattr(deleting, '_cancel', slow)
+    monkeypatch.setattr(deleting, '_cancelled', slow)
 
     assert seen(await api('DELETE', f'/datasets/{dataset_id}')) == (200, GONE)
     assert claimed
@@ -339,7 +342,8 @@ async def test_no_task_is_posted_to_a_dataset_that_is_being_deleted(api: Api) ->
     assert (await api('POST', '/tasks', task | {'dataset_id': 'nobody'})).status == 201
 
 
-async def test_a_dataset_that_is_being_deleted_makes_no_jobs(api: Api) -> None:
+async def test_a_dataset_that_is_being_deleted_makes_no_jobs(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(materializing, '_TASKS_AT_ONCE', 2)
     dataset_id = await api.add_dataset(TASKS, jobs=3)
     stale = await api.service.store.datasets.get(dataset_id)
     await marked(api, dataset_id)
@@ -348,7 +352,8 @@ async def test_a_dataset_that_is_being_deleted_makes_no_jobs(api: Api) -> None:
     assert (await api('POST', '/task_actions/process')).body['left'] == 0
     # One that read the record before stops after its first portion.
     assert stale is not None
-    await materialize(api.service, stale | {'jobs_submitted': 3}, at_most_tasks=20_000)
+    await materializing.materialize(api.service, stale)
+    assert await api.database.jobs.count_documents({}) == 1
     assert (await api('GET', f'/datasets/{dataset_id}')).body['jobs_materialized'] == 0
 
 
