@@ -34,7 +34,7 @@ class Datasets:
         """Store a new dataset; its record comes last, so that nobody sees half of one."""
         await self.set_access(access)
         if config is not None:
-            await self.set_config(dataset['dataset_id'], config)
+            await self._put_config(dataset['dataset_id'], config)
         await self._datasets.insert_one(dataset)
 
     async def get(self, dataset_id: str) -> Document | None:
@@ -65,9 +65,10 @@ class Datasets:
             [{'$set': {'status': target, 'status_changed': '$$NOW', **ended}}],
         )
 
-    async def advance(self, dataset_id: str, jobs_materialized: int) -> None:
-        """Note how many jobs have been made; it never goes back."""
-        await self._datasets.update_one({'dataset_id': dataset_id}, {'$max': {'jobs_materialized': jobs_materialized}})
+    async def advance(self, dataset_id: str, jobs_materialized: int) -> int:
+        """Note how many jobs have been made; it never goes back. 0 when the dataset is not in progress any more."""
+        where = {'dataset_id': dataset_id, 'status': 'processing'}
+        return await self._datasets.update_one(where, {'$max': {'jobs_materialized': jobs_materialized}})
 
     async def access(self, dataset_id: str) -> Document | None:
         """Who may read and write a dataset."""
@@ -83,11 +84,21 @@ class Datasets:
         found = await self._config.find_one({'dataset_id': dataset_id}, _HIDDEN)
         return json.loads(found['text']) if found else None
 
-    async def set_config(self, dataset_id: str, config: Mapping[str, Any]) -> None:
-        """Put a config in place.
+    async def set_config(self, dataset_id: str, config: Mapping[str, Any], depends_on: Sequence[str]) -> None:
+        """Put a config in place, and note which other datasets its tasks depend on.
 
-        It is kept as text: configs of other systems have keys and depths that documents cannot have.
+        Noted before and dropped after: a crash between leaves a dependency too many, never one too few. What jobs
+        that have been made depend on stays noted.
         """
+        where = {'dataset_id': dataset_id}
+        both = {'$setUnion': [{'$ifNull': ['$depends_on', []]}, {'$literal': list(depends_on)}]}
+        await self._datasets.update_one(where, [{'$set': {'depends_on': {'$sortArray': {'input': both, 'sortBy': 1}}}}])
+        await self._put_config(dataset_id, config)
+        unmade = {**where, 'jobs_materialized': 0}
+        await self._datasets.update_one(unmade, {'$set': {'depends_on': list(depends_on)}})
+
+    async def _put_config(self, dataset_id: str, config: Mapping[str, Any]) -> None:
+        # As text: configs of other systems have keys and depths that documents cannot have.
         kept = {'dataset_id': dataset_id, 'text': json.dumps(dict(config), ensure_ascii=False)}
         await self._config.replace_one({'dataset_id': dataset_id}, kept)
 
@@ -134,6 +145,21 @@ def in_statuses(*statuses: str, among: Sequence[str] | None = None) -> Document:
     """The filter of datasets in some statuses, of all when none is named; held to some ids where given."""
     where: Document = {'status': {'$in': list(statuses)}} if statuses else {}
     return where if among is None else {**where, 'dataset_id': {'$in': list(among)}}
+
+
+def dependent_in(*statuses: str) -> Document:
+    """The filter of datasets in some statuses whose tasks depend on other datasets."""
+    return {'depends_on': {'$gt': ''}, 'status': {'$in': list(statuses)}}
+
+
+def in_debug(dataset_ids: Sequence[str]) -> Document:
+    """The filter of those of some datasets that are being debugged."""
+    return {'dataset_id': {'$in': list(dataset_ids)}, 'debug': True}
+
+
+def jobs_in(statuses: Sequence[str], job_ids: Sequence[str]) -> Document:
+    """The filter of those of some jobs that are in some statuses."""
+    return {'job_id': {'$in': list(job_ids)}, 'status': {'$in': list(statuses)}}
 
 
 def of_dataset(dataset_id: str, statuses: Sequence[str] | None = None, job_index: int | None = None) -> Document:

@@ -53,6 +53,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
+        # Who depends on a dataset, and which datasets depend on any.
+        'depends_on': {'keys': [('depends_on', _UP), ('status', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},

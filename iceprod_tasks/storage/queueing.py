@@ -41,7 +41,7 @@ class Queueing:
     async def best(
         self, signatures: Sequence[str], number: int, *, managed: Sequence[bool], above: float | None = None
     ) -> list[Document]:
-        """The best waiting tasks that depend on no known unfinished task.
+        """The best waiting tasks that nothing holds back, as `blocked` says.
 
         Args:
             signatures: among which to look.
@@ -66,7 +66,7 @@ class Queueing:
 
     async def _best_of(self, where: Document, number: int) -> list[Document]:
         """The best of one query, looked at twice only where something holds tasks at the head back."""
-        fields = {'task_id': True, 'priority': True, 'depends': True}
+        fields = {'task_id': True, 'priority': True, 'depends': True, 'managed': True}
         head = [task async for task in self._tasks.find(where, fields, sort=_BEST_FIRST, limit=number)]
         held = await blocked(self._tasks, head)
         if not held or len(head) < number:
@@ -97,21 +97,33 @@ class Queueing:
 
 
 def _unblocked(where: Document, number: int) -> list[Document]:
-    unfinished = [{'$match': {'status': {'$ne': 'complete'}}}, {'$limit': 1}, {'$project': {'_id': 1}}]
+    """The pipeline for what `blocked` does not hold, the best first."""
+    complete = {'$cond': [{'$eq': ['$status', 'complete']}, 1, 0]}
+    distinct = {'$size': {'$setUnion': [{'$ifNull': ['$depends', []]}, []]}}
     return [
         {'$match': where},
         {'$sort': dict(_BEST_FIRST)},
-        {'$project': {'priority': 1, 'depends': 1}},
+        {'$project': {'priority': 1, 'depends': 1, 'managed': 1}},
         {
             '$lookup': {
                 'from': 'tasks',
                 'localField': 'depends',
                 'foreignField': 'task_id',
-                'pipeline': unfinished,
-                'as': 'held_by',
+                'pipeline': [{'$group': {'_id': None, 'known': {'$sum': 1}, 'complete': {'$sum': complete}}}],
+                'as': 'others',
             }
         },
-        {'$match': {'held_by': []}},
+        {
+            '$match': {
+                '$expr': {
+                    '$eq': [_first('$others.complete'), {'$cond': ['$managed', distinct, _first('$others.known')]}]
+                }
+            }
+        },
         {'$limit': number},
         {'$project': {'priority': 1}},
     ]
+
+
+def _first(counts: str) -> Document:
+    return {'$ifNull': [{'$first': counts}, 0]}

@@ -12,7 +12,7 @@ from iceprod_tasks.domain import datasets, jobs
         (2, {'complete': 1}, None),
         (2, {}, None),
         (2, {'complete': 1, 'failed': 1}, 'errors'),
-        (2, {'idle': 1, 'failed': 1}, 'errors'),
+        (2, {'idle': 1, 'failed': 1}, None),
         (3, {'idle': 1, 'failed': 1}, None),
         (2, {'idle': 1, 'complete': 1}, None),
         (2, {'suspended': 1, 'complete': 1}, 'suspended'),
