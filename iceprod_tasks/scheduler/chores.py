@@ -138,16 +138,21 @@ async def _ends_of(service: Service, jobs: Sequence[Mapping[str, Any]]) -> dict[
 async def end_datasets(service: Service, dataset_ids: Sequence[str]) -> int:
     """End those of some datasets whose jobs have all been made and have all ended; how many ended."""
     ended = 0
-    async for dataset in service.store.datasets.select(in_statuses('processing', among=dataset_ids)):
-        dataset_id = dataset['dataset_id']
+    async for dataset in service.store.datasets.select(in_statuses('processing', 'suspended', among=dataset_ids)):
+        dataset_id, before = dataset['dataset_id'], dataset['status']
         if not 0 < dataset['jobs_submitted'] <= dataset['jobs_materialized']:
             continue
         if await service.store.jobs.exists({'dataset_id': dataset_id, 'status': 'processing'}):
             continue
         status = dataset_ended_as(await service.store.counts.jobs_by_status(dataset_id))
-        if status is not None:
-            ended += await service.store.datasets.set_status(dataset_id, ('processing',), status)
+        if status is not None and (before == 'processing' or _completes_unasked(dataset, status)):
+            ended += await service.store.datasets.set_status(dataset_id, (before,), status)
             if await service.store.jobs.exists({'dataset_id': dataset_id, 'status': 'processing'}):
                 # A job was reopened after they were counted.
-                ended -= await service.store.datasets.set_status(dataset_id, (status,), 'processing')
+                ended -= await service.store.datasets.set_status(dataset_id, (status,), before)
     return ended
+
+
+def _completes_unasked(dataset: Mapping[str, Any], status: str) -> bool:
+    """Whether a suspended dataset ends: one that was held up by tasks of others went on when those did."""
+    return status == 'complete' and bool(dataset.get('depends_on'))
