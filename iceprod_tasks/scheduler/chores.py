@@ -42,7 +42,7 @@ async def release(service: Service, idle: Sequence[Mapping[str, Any]]) -> int:
     """Let idle tasks wait to be queued once all that they depend on is complete; how many do now."""
     if not idle:
         return 0
-    blocked = await service.store.tasks.blocked(idle)
+    blocked = await service.store.sweeps.blocked(idle)
     free = [task for task in idle if task['task_id'] not in blocked]
     if not free:
         return 0

@@ -75,7 +75,9 @@ def _others(tasks: Mapping[str, Sequence[str]]) -> set[str]:
 async def _lost(service: Service, tasks: Mapping[str, Task]) -> dict[str, str]:
     """Those of some tasks that will not complete by themselves, each with what that makes of a dependent's job."""
     idle = {task_id: task['job_id'] for task_id, task in tasks.items() if task['status'] == 'idle'}
-    found = service.store.jobs.select(jobs_in(_LOST_JOBS, sorted(set(idle.values()))), keys=('job_id', 'status'))
+    found = service.store.jobs.select(
+        jobs_in(_LOST_JOBS, sorted(set(idle.values()))), keys=('job_id', 'status'), sort=()
+    )
     jobs = {job['job_id']: job['status'] async for job in found}
     lost = {task_id: _LOST_TASKS[task['status']] for task_id, task in tasks.items() if task['status'] in _LOST_TASKS}
     return lost | {task_id: jobs[job_id] for task_id, job_id in idle.items() if job_id in jobs}
@@ -87,16 +89,18 @@ async def _early(service: Service, jobs: Sequence[Job]) -> set[str]:
     dataset_ids = sorted({job['dataset_id'] for job in jobs})
     if not dataset_ids:
         return set()
-    own = select(in_statuses(among=dataset_ids), keys=('dataset_id', 'depends_on'))
+    own = select(in_statuses(among=dataset_ids), keys=('dataset_id', 'depends_on'), sort=())
     depends_on = {dataset['dataset_id']: dataset.get('depends_on', ()) async for dataset in own}
     other_ids = sorted({other_id for ids in depends_on.values() for other_id in ids})
     # A truncated one makes no more jobs.
-    others = select(in_statuses(*_MAKING, among=other_ids), keys=('dataset_id', 'jobs_materialized'))
+    others = select(in_statuses(*_MAKING, among=other_ids), keys=('dataset_id', 'jobs_materialized'), sort=())
     made = {dataset['dataset_id']: dataset['jobs_materialized'] async for dataset in others}
+    least = {
+        dataset_id: min((made[each] for each in ids if each in made), default=None)
+        for dataset_id, ids in depends_on.items()
+    }
     return {
         job['job_id']
         for job in jobs
-        if any(
-            made.get(other_id, job['job_index'] + 1) <= job['job_index'] for other_id in depends_on[job['dataset_id']]
-        )
+        if (number := least.get(job['dataset_id'])) is not None and number <= job['job_index']
     }

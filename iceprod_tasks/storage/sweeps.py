@@ -1,15 +1,14 @@
 """What the scheduler looks for, in bounded portions; only in datasets that have a record."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.holding import blocked, full_at, portions
 
 # With more, MongoDB gives up the merge sort over datasets and sorts everything that matches.
 _DATASETS_AT_ONCE = 200
-# Some tasks collect the results of thousands, and what a portion depends on is looked up at once.
-_NAMES_AT_ONCE = 50_000
 
 _IDLE = dict.fromkeys(('task_id', 'job_id', 'dataset_id', 'depends', 'managed'), True)
 
@@ -35,17 +34,21 @@ class Sweeps:
         found: list[Document] = []
         for where in _in_datasets(dataset_ids, {'status': 'idle', **_behind(after)}):
             tasks = self._tasks.find(where, _IDLE, sort=[('_id', 1)], limit=limit)
-            async with aclosing(_portions(tasks, limit)) as portions:
-                found += await anext(portions, [])
+            async with aclosing(portions(tasks, limit)) as some:
+                found += await anext(some, [])
         found.sort(key=lambda task: task['_id'])
         # Where a query has more, what it gave fills a portion by itself: so this one ends before what was not read.
-        number = _full_at(found, limit)
+        number = full_at(found, limit)
         return found[:number], None if number is None else found[number - 1]['_id']
 
     def dependents(self, task_ids: Sequence[str], at_once: int) -> AsyncIterator[list[Document]]:
         """The scheduler's idle tasks that depend on one of these, with what their release asks for, in portions."""
         where = {'status': 'idle', 'depends': {'$in': list(task_ids)}, 'managed': True}
-        return _portions(self._tasks.find(where, _IDLE), at_once)
+        return portions(self._tasks.find(where, _IDLE), at_once)
+
+    async def blocked(self, idle: Sequence[Mapping[str, Any]]) -> set[str]:
+        """The ids of those of these tasks that something holds back; see `blocked`."""
+        return await blocked(self._tasks, idle)
 
     async def idle_of_jobs(self, job_ids: Sequence[str]) -> list[Document]:
         """The idle tasks of some jobs, with what their release asks for."""
@@ -83,26 +86,3 @@ def _in_datasets(dataset_ids: Sequence[str], where: Document) -> list[Document]:
 
 def _behind(after: Any) -> Document:
     return {} if after is None else {'_id': {'$gt': after}}
-
-
-def _full_at(tasks: Sequence[Mapping[str, Any]], at_most: int) -> int | None:
-    """How many tasks make a portion, None when they are too few."""
-    names = 0
-    for number, task in enumerate(tasks, 1):
-        names += len(task['depends'])
-        if number == at_most or names >= _NAMES_AT_ONCE:
-            return number
-    return None
-
-
-async def _portions(tasks: AsyncIterator[Document], at_most: int) -> AsyncGenerator[list[Document], None]:
-    portion: list[Document] = []
-    names = 0
-    async for task in tasks:
-        portion.append(task)
-        names += len(task['depends'])
-        if len(portion) == at_most or names >= _NAMES_AT_ONCE:
-            yield portion
-            portion, names = [], 0
-    if portion:
-        yield portion

@@ -132,10 +132,6 @@ class Tasks:
         """Whether any task matches."""
         return await self._tasks.find_one(where, {'_id': True}) is not None
 
-    async def blocked(self, waiting: Sequence[Mapping[str, Any]]) -> set[str]:
-        """Those of these tasks that something holds back; see `blocked`."""
-        return await blocked(self._tasks, waiting)
-
     async def named(self, task_ids: Iterable[str], keys: Sequence[str]) -> dict[str, Document]:
         """Some fields of those of some tasks that exist, by their ids; see `named`."""
         return await named(self._tasks, task_ids, keys)
@@ -189,30 +185,6 @@ class Tasks:
         signed = await self._tasks.update_one(where, {'$set': {'signature': signature}})
         self._kinds.forget()
         return signed
-
-
-async def blocked(tasks: Collection, waiting: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Which tasks something that they depend on holds back.
-
-    A dependency that is not complete does. So does one that no task has as its id, but only where the task is the
-    scheduler's own: what it depends on may be made later. Old clients name tasks that never were here.
-
-    Args:
-        tasks: the collection `tasks`.
-        waiting: tasks with task_id, depends and managed.
-
-    Returns:
-        Their ids.
-    """
-    depends = {task['task_id']: task['depends'] for task in waiting if task.get('depends')}
-    known = await named(tasks, (name for names in depends.values() for name in names), ('status',))
-    status = {task_id: task['status'] for task_id, task in known.items()}
-    unknown = {task['task_id']: None if task.get('managed') else 'complete' for task in waiting}
-    return {
-        task_id
-        for task_id, names in depends.items()
-        if any(status.get(name, unknown[task_id]) != 'complete' for name in names)
-    }
 
 
 async def named(tasks: Collection, task_ids: Iterable[str], keys: Sequence[str]) -> dict[str, Document]:

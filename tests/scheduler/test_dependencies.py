@@ -10,7 +10,7 @@ from iceprod_tasks.actions.queue import queue
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.scheduler import chores as chore
 from iceprod_tasks.scheduler.scheduler import Scheduler
-from iceprod_tasks.storage import sweeps
+from iceprod_tasks.storage import holding, sweeps
 from tests.conftest import Api
 
 Chores = Callable[[], Awaitable[None]]
@@ -373,7 +373,7 @@ async def test_idle_tasks_are_swept_in_portions_of_tasks_and_of_what_they_depend
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeps, '_DATASETS_AT_ONCE', 1)
-    monkeypatch.setattr(sweeps, '_NAMES_AT_ONCE', 7)
+    monkeypatch.setattr(holding, '_NAMES_AT_ONCE', 7)
     ids = [await api.add_dataset([GEN]) for _ in range(3)]
     names = ['f' * 32, 'e' * 32]
     for place in range(30):
