@@ -6,10 +6,11 @@ be repeated at any time: what has been moved is not moved again. `act_on_jobs` d
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.actions import ACTIONS, AS_NEW, VERDICTS, Action, Verdict
 from iceprod_tasks.domain.errors import NotFound
@@ -184,7 +185,8 @@ class _Run:
             if not portion:
                 return moved
             if self._action.runs_again:
-                await self._reopen({task['job_id'] for task in portion})
+                # Before the tasks do, so that a crash between leaves nothing running in what has ended.
+                await self._reopen(portion)
             count = await self._moves.move(scope, part, portion)
             moved += count
             self._count(part, count)
@@ -192,12 +194,10 @@ class _Run:
             after = portion[-1]['_id']
             await asyncio.sleep(time.monotonic() - began)
 
-    async def _reopen(self, job_ids: set[str]) -> None:
-        """Let the jobs and the dataset go on; before their tasks do, so that a crash leaves nothing running in them."""
+    async def _reopen(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Let the jobs and the dataset go on."""
         if self.managed:
-            ended = ('errors', 'complete', 'suspended')
-            await self._service.store.jobs.set_status(sorted(job_ids), ended, 'processing')
-            await self._service.store.datasets.set_status(self._dataset_id, ('errors', 'complete'), 'processing')
+            await reopen(self._service, [{**task, 'dataset_id': self._dataset_id} for task in tasks])
 
     def _count(self, part: Part, count: int) -> None:
         self.done.count('changed', count)

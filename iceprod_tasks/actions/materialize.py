@@ -7,16 +7,20 @@ point leaves no hole and no twin: the next run makes the same documents again, a
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.depend import resolve
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import jobs as jobs_domain
-from iceprod_tasks.domain.datasets import dependency_indexes
+from iceprod_tasks.domain.dependencies import Place, Resolved, task_in
 from iceprod_tasks.domain.files import new_file
 from iceprod_tasks.domain.placeholders import expand_all
 from iceprod_tasks.domain.requirements import Requirements, fits
+from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import Task, materialized_id, new_task
 from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.storage.transitions import Note
 
 _TASKS_AT_ONCE = 2000
+_WHO = 'scheduler'
 
 
 async def materialize_all(service: Service) -> int:
@@ -39,7 +43,7 @@ async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_t
     config = await service.store.datasets.own_config(dataset_id)
     if config is None:
         return 0
-    plan = _Plan(dataset, config)
+    plan = _Plan(dataset, config, await resolve(service, dataset_id, config['tasks']))
     first: int = dataset['jobs_materialized']
     end: int = min(dataset['jobs_submitted'], first + max(1, at_most_tasks // plan.tasks_per_job))
     step = max(1, _TASKS_AT_ONCE // plan.tasks_per_job)
@@ -51,8 +55,26 @@ async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_t
         await service.store.files.add_absent([entry for index in indexes for entry in plan.files(index)])
         await service.store.tasks.add_absent([task for index in indexes for task in plan.tasks(index)])
         if not await service.store.datasets.advance(dataset_id, indexes.stop):
-            break  # It is being deleted; what came too late goes with it.
+            await _hold_back(service, dataset_id, [task_id for index in indexes for task_id in plan.task_ids(index)])
+            return start - first
     return max(0, end - first)
+
+
+async def _hold_back(service: Service, dataset_id: str, task_ids: Sequence[str]) -> None:
+    """Suspend tasks that were being made while somebody suspended their dataset."""
+    if await _status(service, dataset_id) != 'suspended':
+        return
+    note = Note(who=_WHO, why='the dataset is suspended')
+    await service.store.tasks.move_many(TRANSITIONS['suspend'], note, task_ids, dataset_id)
+    if await _status(service, dataset_id) == 'processing':
+        # Whoever has resumed it meanwhile may not have found them suspended yet.
+        note = Note(who=_WHO, why='the dataset goes on')
+        await service.store.tasks.move_many(TRANSITIONS['resume'], note, task_ids, dataset_id)
+
+
+async def _status(service: Service, dataset_id: str) -> str:
+    dataset = await service.store.datasets.get(dataset_id)
+    return dataset['status'] if dataset else ''
 
 
 async def unmade(service: Service, offer: Requirements) -> int:
@@ -69,11 +91,13 @@ async def unmade(service: Service, offer: Requirements) -> int:
 class _Plan:
     """What a dataset's config makes of each job_index."""
 
-    def __init__(self, dataset: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, dataset: Mapping[str, Any], config: Mapping[str, Any], waits_for: Sequence[Sequence[Resolved]]
+    ) -> None:
         self._dataset_id: str = dataset['dataset_id']
         self._now = utc_now()
         self._described: Sequence[Mapping[str, Any]] = config['tasks']
-        self._waits_for = dependency_indexes(self._described)
+        self._waits_for = waits_for
         self.tasks_per_job = len(self._described)
         self._patterns = [self._pattern(index, dataset['priority']) for index in range(self.tasks_per_job)]
 
@@ -97,12 +121,17 @@ class _Plan:
         """The job of this index."""
         return jobs_domain.new_job(self._dataset_id, job_index, self.tasks_per_job, self._now)
 
+    def task_ids(self, job_index: int) -> list[str]:
+        """The ids of the tasks of the job of this index."""
+        return [materialized_id(self._dataset_id, job_index, index) for index in range(self.tasks_per_job)]
+
     def tasks(self, job_index: int) -> Iterator[Task]:
         """The tasks of the job of this index."""
         job_id = jobs_domain.materialized_id(self._dataset_id, job_index)
-        ids = [materialized_id(self._dataset_id, job_index, index) for index in range(self.tasks_per_job)]
+        ids = self.task_ids(job_index)
+        own: dict[Resolved, str] = {Place(self._dataset_id, index): task_id for index, task_id in enumerate(ids)}
         for index, pattern in enumerate(self._patterns):
-            depends = [ids[other] for other in self._waits_for[index]]
+            depends = [own.get(place) or task_in(place, job_index) for place in self._waits_for[index]]
             yield {**pattern, 'task_id': ids[index], 'job_id': job_id, 'job_index': job_index, 'depends': depends}
 
     def files(self, job_index: int) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFound
@@ -103,16 +104,7 @@ def _note(caller: Caller) -> Note:
 
 async def _follow(service: Service, task_ids: Sequence[str], status: str) -> None:
     """Let jobs and datasets go on when their tasks do, and the scheduler know."""
-    if status not in ACTIVE:
-        service.news.stirred()
-        return
-    tasks = service.store.tasks.select({**among(task_ids), 'managed': True}, keys=('job_id', 'dataset_id'))
-    places = [(task['job_id'], task['dataset_id']) async for task in tasks]
-    if not places:
-        return
-    await service.store.jobs.set_status(
-        sorted({job_id for job_id, _ in places}), ('errors', 'complete', 'suspended'), 'processing'
-    )
-    for dataset_id in sorted({dataset_id for _, dataset_id in places}):
-        await service.store.datasets.set_status(dataset_id, ('errors', 'complete'), 'processing')
+    if status in ACTIVE:
+        tasks = service.store.tasks.select({**among(task_ids), 'managed': True}, keys=('job_id', 'dataset_id'))
+        await reopen(service, [task async for task in tasks])
     service.news.stirred()

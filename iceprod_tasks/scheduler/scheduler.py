@@ -99,8 +99,7 @@ class Scheduler:
 
     async def _release_next(self) -> int:
         active = await chores.active_datasets(self._service)
-        idle = await self._service.store.sweeps.idle(active, self._idle_after, chores.AT_ONCE)
-        self._idle_after = idle[-1]['_id'] if len(idle) == chores.AT_ONCE else None
+        idle, self._idle_after = await self._service.store.sweeps.idle(active, self._idle_after, chores.AT_ONCE)
         return await chores.release(self._service, idle)
 
     async def _end_named(self, job_ids: list[str]) -> int:

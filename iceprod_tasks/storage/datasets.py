@@ -40,7 +40,7 @@ class Datasets:
         """Store a new dataset; its record comes last, so that nobody sees half of one."""
         await self.set_access(access)
         if config is not None:
-            await self.set_config(dataset['dataset_id'], config)
+            await self._put_config(dataset['dataset_id'], config)
         await self._datasets.insert_one(dataset)
 
     async def get(self, dataset_id: str) -> Document | None:
@@ -92,10 +92,22 @@ class Datasets:
         where: Document = {'dataset_id': dataset_id, 'status': {'$in': list(sources)}}
         if jobs_submitted is not None:
             where['jobs_submitted'] = jobs_submitted
-        changes = _status_change(target)
-        if target == 'processing':
-            changes['status'] = {'$cond': [{'$eq': ['$truncated', True]}, 'truncated', target]}
+        changes = _going_on() if target == 'processing' else _status_change(target)
         return await self._datasets.update_one(where, [{'$set': changes}])
+
+    async def reopen(self, dataset_ids: Sequence[str], *, suspended: bool) -> int:
+        """Let datasets go on that have ended; how many did.
+
+        Args:
+            dataset_ids: of these datasets.
+            suspended: also those that are suspended with all their jobs made.
+        """
+        over: list[Document] = [{'status': {'$in': list(ENDED)}}]
+        if suspended:
+            made = {'$expr': {'$gte': ['$jobs_materialized', '$jobs_submitted']}}
+            over.append({'status': 'suspended', **made})
+        where = {'dataset_id': {'$in': list(dataset_ids)}, '$or': over}
+        return await self._datasets.update_many(where, [{'$set': _going_on()}])
 
     async def put_status(self, dataset_id: str, target: str) -> int:
         """Set the status of a dataset whatever it was; 1 if there is such a dataset, else 0.
@@ -143,8 +155,8 @@ class Datasets:
         await self._datasets.update_one({'dataset_id': dataset_id}, {'$set': {'truncated': False}})
 
     async def advance(self, dataset_id: str, jobs_materialized: int) -> int:
-        """Note how many jobs have been made; it never goes back. 0 when the dataset is being deleted, or gone."""
-        where = {'dataset_id': dataset_id, **KEPT}
+        """Note how many jobs have been made; it never goes back. 0 when the dataset is not in progress any more."""
+        where = {'dataset_id': dataset_id, 'status': 'processing', **KEPT}
         return await self._datasets.update_one(where, {'$max': {'jobs_materialized': jobs_materialized}})
 
     async def set_retention(self, dataset_id: str, changes: Mapping[str, Any]) -> int:
@@ -171,11 +183,21 @@ class Datasets:
         config = json.loads(found['text']) if found else None
         return config if config is not None and is_ours(config) else None
 
-    async def set_config(self, dataset_id: str, config: Mapping[str, Any]) -> None:
-        """Put a config in place.
+    async def set_config(self, dataset_id: str, config: Mapping[str, Any], depends_on: Sequence[str]) -> None:
+        """Put a config in place, and note which other datasets its tasks depend on.
 
-        It is kept as text: configs of other systems have keys and depths that documents cannot have.
+        Noted before and dropped after: a crash between leaves a dependency too many, never one too few. What jobs
+        that have been made depend on stays noted.
         """
+        where = {'dataset_id': dataset_id}
+        both = {'$setUnion': [{'$ifNull': ['$depends_on', []]}, {'$literal': list(depends_on)}]}
+        await self._datasets.update_one(where, [{'$set': {'depends_on': {'$sortArray': {'input': both, 'sortBy': 1}}}}])
+        await self._put_config(dataset_id, config)
+        unmade = {**where, 'jobs_materialized': 0}
+        await self._datasets.update_one(unmade, {'$set': {'depends_on': list(depends_on)}})
+
+    async def _put_config(self, dataset_id: str, config: Mapping[str, Any]) -> None:
+        # As text: configs of other systems have keys and depths that documents cannot have.
         text = json.dumps(dict(config), ensure_ascii=False)
         kept = {'dataset_id': dataset_id, 'foreign': not is_ours(config), 'text': text}
         await self._config.replace_one({'dataset_id': dataset_id}, kept)
@@ -269,10 +291,32 @@ def _status_change(target: str) -> Document:
     return {'status': target, 'status_changed': '$$NOW', 'end_date': end_date, **truncated}
 
 
+def _going_on() -> Document:
+    """What changes when a dataset goes on: one that was truncated stays so."""
+    return _status_change('processing') | {
+        'status': {'$cond': [{'$eq': ['$truncated', True]}, 'truncated', 'processing']}
+    }
+
+
 def in_statuses(*statuses: str, among: Sequence[str] | None = None) -> Document:
     """The filter of datasets in some statuses, of all when none is named; held to some ids where given."""
     where: Document = {'status': {'$in': list(statuses)}} if statuses else {}
     return where if among is None else {**where, 'dataset_id': {'$in': list(among)}}
+
+
+def dependent_in(*statuses: str) -> Document:
+    """The filter of datasets in some statuses whose tasks depend on other datasets."""
+    return {'depends_on': {'$gt': ''}, 'status': {'$in': list(statuses)}}
+
+
+def in_debug(dataset_ids: Sequence[str]) -> Document:
+    """The filter of those of some datasets that are being debugged."""
+    return {'dataset_id': {'$in': list(dataset_ids)}, 'debug': True}
+
+
+def jobs_in(statuses: Sequence[str], job_ids: Sequence[str]) -> Document:
+    """The filter of those of some jobs that are in some statuses."""
+    return {'job_id': {'$in': list(job_ids)}, 'status': {'$in': list(statuses)}}
 
 
 def of_dataset(dataset_id: str, statuses: Sequence[str] | None = None, job_index: int | None = None) -> Document:

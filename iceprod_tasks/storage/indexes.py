@@ -69,7 +69,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'keys': [('status', _UP), ('retention_days', _UP), ('status_changed', _UP)],
             'partialFilterExpression': {'status': {'$in': list(OVER)}},
         },
-        'depends_on': {'keys': [('depends_on', _UP)]},
+        # Who depends on a dataset, and which datasets depend on any.
+        'depends_on': {'keys': [('depends_on', _UP), ('status', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},

@@ -236,7 +236,7 @@ def with_task(**changes: Any) -> dict[str, Any]:
         (with_task(command=['a', '${JOB_INDEX}']), 'tasks[0].command[1]: unknown name ${JOB_INDEX}'),
         (with_task(env={'A': '${x}'}), 'tasks[0].env.A: unknown name ${x}'),
         (with_task(depends=['nobody']), 'tasks[0].depends[0]: there is no task named nobody'),
-        (with_task(depends=['gen']), 'tasks: dependencies form a circle: gen'),
+        (with_task(depends=['gen']), 'tasks[0].depends[0]: dependencies form a circle: gen -> gen'),
         (CONFIG | {'tasks': [GEN, GEN]}, 'the config has 2 tasks, the dataset 1 a job'),
         (with_task(files=[{'filename': 'x', 'movement': 'up'}]), 'invalid file data'),
         (with_task(files=[{'filename': 'x', 'movement': 'input', 'local': '/x'}]), 'invalid file data: tasks[0].files'),

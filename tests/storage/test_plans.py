@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.domain.datasets import access_record, new_dataset
 from iceprod_tasks.domain.jobs import new_job
 from iceprod_tasks.domain.tasks import new_id, new_task
@@ -381,3 +382,49 @@ async def test_an_archive_reads_what_it_has(crowded: Api) -> None:
 
     assert answer.status == 200
     assert_lean(seen, 20 + 8)
+
+
+async def test_a_look_at_jobs_that_wait_for_others_reads_them_and_what_they_wait_for(crowded: Api) -> None:
+    there = await crowded.add_dataset([{'name': 'gen', 'command': 'true'}], jobs=10)
+    here = await crowded.add_dataset([{'name': 'sim', 'command': 'true', 'depends': [f'{there}:gen']}], jobs=10)
+    await materialize_all(crowded.service)
+    # As with one that was deleted: then the other dataset is asked whether it has made that job.
+    await crowded.database.tasks.delete_many({'dataset_id': there, 'job_index': 3})
+    jobs = await crowded.service.store.sweeps.jobs_processing([here], None, 100)
+
+    async with watched(crowded) as seen:
+        ended = await chores.end_jobs(crowded.service, jobs)
+
+    assert ended == 1
+    assert_lean(seen, 3 * 10)
+
+
+async def test_datasets_that_have_ended_are_read_only_where_they_depend_on_others(api: Api) -> None:
+    ended = {'status': 'errors', 'depends_on': [], 'jobs_submitted': 1, 'jobs_materialized': 1}
+    names = [f'd{number}' for number in range(CROWD)]
+    await api.database.datasets.insert_many([{'dataset_id': name, **ended} for name in names])
+    await api.database.datasets.insert_many([{'dataset_id': f'on{name}', **ended, 'status': 'complete',
+                                              'depends_on': [name]} for name in names[:10]])  # fmt: skip
+    await api.database.datasets.update_one({'dataset_id': 'd7'}, {'$set': {'depends_on': ['d1', 'd2']}})
+
+    async with watched(api) as seen:
+        active = await chores.active_datasets(api.service)
+
+    assert active == ['d7']
+    assert len(seen) == 2
+    assert sum(each['keysExamined'] for each in seen) <= 40
+
+
+async def test_what_is_held_at_the_head_of_the_queue_is_passed_over_in_portions(crowded: Api) -> None:
+    held = {'dataset_id': 'ours', 'depends': ['f' * 32], 'status': 'waiting', 'priority': 10.0}
+    await crowded.add_dataset([{'name': 'gen', 'command': 'true'}])
+    await crowded.database.datasets.update_one({}, {'$set': {'dataset_id': 'ours'}})
+    for _ in range(20):
+        await crowded.add_task(**held)
+
+    async with watched(crowded) as seen:
+        answer = await crowded('POST', '/task_actions/queue', {'num_tasks': 10})
+
+    assert answer.body == {'queued': 10}
+    # The second look reads a portion at once, however many are asked for.
+    assert_lean(seen, 20 + chores.AT_ONCE + 10)

@@ -207,7 +207,8 @@ class ConfigHandler(Handler):
     async def put(self, dataset_id: str) -> None:
         """Put it in place.
 
-        Body: a config of our version is checked, and becomes tasks; one of another system is kept as it is.
+        Body: a config of our version is checked, and becomes tasks; one of another system is kept as it is. The
+        caller must be able to read the datasets that it depends on.
 
         Args:
             dataset_id (str): the dataset id
@@ -218,7 +219,7 @@ class ConfigHandler(Handler):
         config = bodies.parse(self.request.body)
         if is_ours(config):
             bodies.check(config, 'dataset_config')
-        await configure(self.service, dataset_id, config)
+        await configure(self.service, self.caller, dataset_id, config)
         self.answer({})
 
 
