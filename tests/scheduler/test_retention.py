@@ -310,8 +310,16 @@ async def test_an_unfinished_dataset_keeps_those_that_it_depends_on_and_no_other
         await end(api, dataset_id, days_ago=days)
     await api.database.datasets.update_one({'dataset_id': user}, {'$set': {'depends_on': [needed]}})
     before = await everything(api, needed)
+    marked: list[str] = []
+
+    async def watched(service: Any, seen: Any, who: str) -> Any:
+        marked.append(seen['dataset_id'])
+        return await delete_expired(service, seen, who)
+
+    monkeypatch.setattr(retention, 'delete_expired', watched)
 
     assert await expire(api.service) == 1
+    assert marked == [free]
     assert await counts(api, free) == {}
     assert await everything(api, needed) == before
     await end(api, user, 'complete', days_ago=-1)
