@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.actions.weigh import base_of, late_days
 from iceprod_tasks.domain import jobs as jobs_domain
 from iceprod_tasks.domain.datasets import dependency_indexes, is_ours
 from iceprod_tasks.domain.files import new_file
 from iceprod_tasks.domain.placeholders import expand_all
+from iceprod_tasks.domain.priorities import offset, place, priority
 from iceprod_tasks.domain.requirements import Requirements, fits
 from iceprod_tasks.domain.tasks import Task, materialized_id, new_task
 from iceprod_tasks.storage.client import utc_now
@@ -39,7 +41,8 @@ async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_t
     config = await service.store.datasets.config(dataset_id)
     if config is None or not is_ours(config):
         return 0
-    plan = _Plan(dataset, config)
+    base = await base_of(service, dataset)
+    plan = _Plan(dataset, config, base)
     first: int = dataset['jobs_materialized']
     end: int = min(dataset['jobs_submitted'], first + max(1, at_most_tasks // plan.tasks_per_job))
     step = max(1, _TASKS_AT_ONCE // plan.tasks_per_job)
@@ -49,7 +52,11 @@ async def materialize(service: Service, dataset: Mapping[str, Any], *, at_most_t
         # claim a task of no job.
         await service.store.jobs.add_absent([plan.job(index) for index in indexes])
         await service.store.files.add_absent([entry for index in indexes for entry in plan.files(index)])
-        await service.store.tasks.add_absent([task for index in indexes for task in plan.tasks(index)])
+        tasks = [task for index in indexes for task in plan.tasks(index)]
+        if await service.store.tasks.add_absent(tasks) < len(tasks):
+            # Somebody else made some of them, perhaps long ago and with another base.
+            await service.store.weights.rewrite_again(dataset_id)
+        await service.store.weights.written_with(dataset_id, base)
         await service.store.datasets.advance(dataset_id, indexes.stop)
     return max(0, end - first)
 
@@ -68,15 +75,17 @@ async def unmade(service: Service, offer: Requirements) -> int:
 class _Plan:
     """What a dataset's config makes of each job_index."""
 
-    def __init__(self, dataset: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    def __init__(self, dataset: Mapping[str, Any], config: Mapping[str, Any], base: float) -> None:
         self._dataset_id: str = dataset['dataset_id']
         self._now = utc_now()
+        self._base = base
+        self._late_days = late_days(dataset, self._now)
         self._described: Sequence[Mapping[str, Any]] = config['tasks']
         self._waits_for = dependency_indexes(self._described)
         self.tasks_per_job = len(self._described)
-        self._patterns = [self._pattern(index, dataset['priority']) for index in range(self.tasks_per_job)]
+        self._patterns = [self._pattern(index) for index in range(self.tasks_per_job)]
 
-    def _pattern(self, task_index: int, priority: float) -> Task:
+    def _pattern(self, task_index: int) -> Task:
         """All of a task that is the same in every job."""
         described = self._described[task_index]
         given = {
@@ -88,9 +97,8 @@ class _Plan:
             'depends': [],
             'requirements': dict(described.get('requirements', {})),
             'status': 'idle' if self._waits_for[task_index] else 'waiting',
-            'priority': priority,
         }
-        return new_task(given, '', self._now, managed=True)
+        return new_task(given, '', self._now, managed=True, priority_offset=0.0)
 
     def job(self, job_index: int) -> dict[str, Any]:
         """The job of this index."""
@@ -102,7 +110,16 @@ class _Plan:
         ids = [materialized_id(self._dataset_id, job_index, index) for index in range(self.tasks_per_job)]
         for index, pattern in enumerate(self._patterns):
             depends = [ids[other] for other in self._waits_for[index]]
-            yield {**pattern, 'task_id': ids[index], 'job_id': job_id, 'job_index': job_index, 'depends': depends}
+            own = offset(place(index, self.tasks_per_job, job_index), self._late_days)
+            yield {
+                **pattern,
+                'task_id': ids[index],
+                'job_id': job_id,
+                'job_index': job_index,
+                'depends': depends,
+                'priority': priority(self._base, own),
+                'priority_offset': own,
+            }
 
     def files(self, job_index: int) -> Iterator[dict[str, Any]]:
         """The file entries of the job of this index."""

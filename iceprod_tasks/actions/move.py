@@ -80,6 +80,9 @@ async def patch_task(service: Service, caller: Caller, task_id: str, changes: Ma
             raise InvalidRequest(f'key {key} cannot be changed')
     fields = dict(changes)
     transition = _transition(caller, fields.pop('status')) if 'status' in fields else None
+    if 'priority' in fields:
+        # Whoever says a priority means it: it is not computed any more.
+        fields['weighed'] = False
     if 'requirements' in fields:
         fields['signature'] = signature(fields['requirements'])
     task: Task | None = await service.store.tasks.patch(task_id, fields, transition, _note(caller))
@@ -110,9 +113,12 @@ async def _follow(service: Service, task_ids: Sequence[str], status: str) -> Non
     places = [(task['job_id'], task['dataset_id']) async for task in tasks]
     if not places:
         return
-    await service.store.jobs.set_status(
+    reopened = await service.store.jobs.set_status(
         sorted({job_id for job_id, _ in places}), ('errors', 'complete', 'suspended'), 'processing'
     )
     for dataset_id in sorted({dataset_id for _, dataset_id in places}):
         await service.store.datasets.set_status(dataset_id, ('errors', 'complete'), 'processing')
+        if reopened:
+            # The priority of a task that has ended is not kept up to date.
+            await service.store.weights.rewrite_again(dataset_id)
     service.news.stirred()

@@ -45,6 +45,10 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'end_date': None,
         'status_changed': now,
         'jobs_materialized': 0,
+        'base_priority': None,
+        'base_factors': None,
+        'base_version': 0,
+        'base_version_applied': 0,
     }
 
 

@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable
 from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.require import sign
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.actions.weigh import weigh
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.scheduler import chores
+from iceprod_tasks.scheduler.walks import Walks
 
 log = logging.getLogger('iceprod_tasks.scheduler')
 
 _SHORTEST_PAUSE_SECONDS = 0.05
 _JOBS_AT_ONCE = 500
 _DATASETS_AT_ONCE = 200
+_WEIGH_SECONDS = 10.0
 _WORTH_A_LINE = frozenset({'materialize', 'datasets'})
 
 
@@ -34,6 +37,8 @@ class Scheduler:
         self._idle_after: object = None
         self._jobs_after: object = None
         self._datasets_from = 0
+        self._walks = Walks(service)
+        self._weighed: float | None = None
 
     async def run(self) -> None:
         """Run until cancelled. A chore that fails is tried again at the next turn."""
@@ -62,7 +67,9 @@ class Scheduler:
     async def sweep(self) -> int:
         """Look for all there is to do, a bounded portion of each kind; how much was changed."""
         service = self._service
-        changed = await self._safely('materialize', lambda: materialize_all(service))
+        changed = await self._safely('weigh', self._weigh)
+        changed += await self._safely('materialize', lambda: materialize_all(service))
+        changed += await self._safely('priorities', self._walks.go_on)
         changed += await self._safely('sign', lambda: sign(service))
         changed += await self._safely('retry', self._retry)
         changed += await self._safely('release', self._release_next)
@@ -87,6 +94,15 @@ class Scheduler:
             level = logging.INFO if action in _WORTH_A_LINE else logging.DEBUG
             log.log(level, '%s: %d', action, changed, extra={'action': action})
         return changed
+
+    async def _weigh(self) -> int:
+        """Weigh all datasets when it is time, or when something was changed by hand."""
+        now = time.monotonic()
+        asked = self._service.news.take_reweigh()
+        if not asked and self._weighed is not None and now - self._weighed < _WEIGH_SECONDS:
+            return 0
+        self._weighed = now
+        return await weigh(self._service)
 
     async def _retry(self) -> int:
         return await chores.retry(self._service, await chores.active_datasets(self._service))

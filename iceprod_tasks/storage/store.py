@@ -8,9 +8,11 @@ from iceprod_tasks.storage.datasets import Datasets, Jobs
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.messages import Messages
+from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.tasks import Tasks
+from iceprod_tasks.storage.weights import Weights
 
 
 class Store:
@@ -26,7 +28,18 @@ class Store:
         self._database = database
         kept = {
             name: collection(self._client, database, name)
-            for name in ('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters')
+            for name in (
+                'tasks',
+                'files',
+                'messages',
+                'datasets',
+                'jobs',
+                'config',
+                'auths',
+                'counters',
+                'users',
+                'groups',
+            )  # fmt: skip
         }
         kinds = Kinds(kept['tasks'])
         self.tasks = Tasks(kept['tasks'], kinds)
@@ -38,6 +51,8 @@ class Store:
         self.messages = Messages(kept['messages'])
         self.datasets = Datasets(kept['datasets'], kept['config'], kept['auths'], kept['counters'])
         self.jobs = Jobs(kept['jobs'])
+        self.people = People(kept['users'], kept['groups'])
+        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:
         """Check the database and make the indexes that are missing.
