@@ -6,6 +6,7 @@ The base is the same for all tasks of a dataset, so that one number has to be co
 offset never changes and stays on the task. docs/priorities.md tells what each part is for, and why upstream's differ.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -233,8 +234,10 @@ def _factors(
     by_size = by_group * _size(contender.jobs)
     # Rounding what is reached, not what is taken off, keeps every part growing with its input and the sum exact.
     reached = [round(value, _BASE_DIGITS) for value in (wish, left, by_user, by_group, by_size)]
-    steps = [round(after - before, _BASE_DIGITS) for before, after in zip(reached, reached[1:], strict=False)]
-    return Factors(reached[0], *steps, fair_share=fair_share, age=_age(contender.age_days))
+    competition, by_user, by_group, by_size = (
+        round(after - before, _BASE_DIGITS) for before, after in itertools.pairwise(reached)
+    )
+    return Factors(reached[0], competition, by_user, by_group, by_size, fair_share, _age(contender.age_days))
 
 
 def _ratio(wished: float, highest: float) -> float:
@@ -243,7 +246,7 @@ def _ratio(wished: float, highest: float) -> float:
 
 
 def _size(jobs: int) -> float:
-    return min(1.0, (_LARGE_JOBS / max(1, jobs)) ** _SIZE_EXPONENT)
+    return min(1.0, math.pow(_LARGE_JOBS / max(1, jobs), _SIZE_EXPONENT))
 
 
 def _fair_share(own_tasks: int, all_tasks: int) -> float:

@@ -14,6 +14,10 @@ from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.tasks import Tasks
 from iceprod_tasks.storage.weights import Weights
 
+_COLLECTIONS = (
+    'tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters', 'users', 'groups',
+)  # fmt: skip
+
 
 class Store:
     """Where everything is kept.
@@ -26,21 +30,7 @@ class Store:
     def __init__(self, url: str, database: str) -> None:
         self._client = connect(url)
         self._database = database
-        kept = {
-            name: collection(self._client, database, name)
-            for name in (
-                'tasks',
-                'files',
-                'messages',
-                'datasets',
-                'jobs',
-                'config',
-                'auths',
-                'counters',
-                'users',
-                'groups',
-            )  # fmt: skip
-        }
+        kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
         kinds = Kinds(kept['tasks'])
         self.tasks = Tasks(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
