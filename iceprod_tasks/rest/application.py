@@ -11,7 +11,7 @@ from tornado.web import Application, RequestHandler
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import NotFoundHandler
-from iceprod_tasks.rest.handlers import datasets, health, jobs, tasks
+from iceprod_tasks.rest.handlers import datasets, health, jobs, task_order, tasks
 from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
@@ -54,7 +54,7 @@ def make_application(service: Service, tokens: Tokens) -> NativeApplication:
     handler_cfg: dict[str, Any] = {'service': service, 'tokens': tokens}
     routes: list[Any] = [
         *tasks.setup(handler_cfg)['routes'],
-        *specs((*datasets.ROUTES, *jobs.ROUTES, *health.ROUTES), handler_cfg),
+        *specs((*datasets.ROUTES, *jobs.ROUTES, *task_order.ROUTES, *health.ROUTES), handler_cfg),
     ]
     return NativeApplication(routes)
 

@@ -8,6 +8,7 @@ from iceprod_tasks.storage.datasets import Datasets, Jobs
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.messages import Messages
+from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
@@ -35,6 +36,7 @@ class Store:
         self.tasks = Tasks(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
+        self.order = Order(kept['tasks'], kinds, self.queueing)
         self.counts = Counts(kept['tasks'], kept['jobs'])
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])
