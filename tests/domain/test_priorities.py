@@ -273,6 +273,27 @@ def test_a_task_comes_before_all_that_are_made_a_bound_later(
     assert first > then
 
 
+DEFAULTS = {'admin': 1.0, 'filtering': 0.9, 'users': 0.7, 'simprod': 0.5}
+
+
+@pytest.mark.parametrize('light', DEFAULTS)
+@pytest.mark.parametrize('heavy', DEFAULTS)
+def test_a_small_load_is_ahead_of_a_huge_one_of_any_group(light: str, heavy: str) -> None:
+    small = one(dataset_id='small', user='ada', group=light, unfinished_tasks=1000)
+    huge = one(dataset_id='huge', user='bob', group=heavy, unfinished_tasks=9000)
+
+    bases = weigh([small, huge], {}, DEFAULTS)
+
+    first_look = offset(place(4, 5, 0), 0)
+    assert bases['small'].base > bases['huge'].base + first_look
+
+
+def test_a_small_load_is_ahead_of_a_huge_one_that_came_three_weeks_before() -> None:
+    small, huge = one(unfinished_tasks=10), one(dataset_id='e', user='bob', unfinished_tasks=90, age_days=22.0)
+
+    assert weighed(small, huge).base >= weighed(huge, small).base + offset(place(4, 5, 0), 0)
+
+
 def test_the_bound_is_a_known_number_of_days() -> None:
     assert pytest.approx(92) == BOUND_DAYS
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.actions.weigh import weigh
 from iceprod_tasks.domain.jobs import new_job
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.scheduler import chores
 from iceprod_tasks.scheduler.scheduler import Scheduler
+from iceprod_tasks.scheduler.walks import Walks
 from tests.conftest import Api
 
 CROWD = 2500
@@ -176,7 +178,10 @@ async def test_sweeps_leave_the_tasks_of_old_clients_unread(crowded: Api) -> Non
 async def test_a_sweep_is_bounded_however_many_datasets_there_are(api: Api) -> None:
     now = datetime.now(UTC)
     names = [f'd{number}' for number in range(450)]
-    given = {'status': 'processing', 'jobs_submitted': 1, 'jobs_materialized': 1, 'start_date': now}
+    given = {
+        'status': 'processing', 'jobs_submitted': 1, 'jobs_materialized': 1, 'start_date': now, 'tasks_per_job': 30,
+        'username': 'ada', 'group': 'users', 'priority': 0.5,
+    }  # fmt: skip
     await api.database.datasets.insert_many([{'dataset_id': name, **given} for name in names])
     task = {'job_id': 'j', 'task_index': 0, 'name': 'n', 'depends': ['no'], 'requirements': {}, 'status': 'idle'}
     for name in names:
@@ -195,3 +200,47 @@ async def test_a_sweep_is_bounded_however_many_tasks_are_idle(crowded: Api) -> N
         await Scheduler(crowded.service).sweep()
 
     assert_lean(seen, 3 * chores.AT_ONCE)
+
+
+async def test_the_order_of_tasks_is_read_from_its_head(crowded: Api) -> None:
+    async with watched(crowded) as seen:
+        queued = await crowded('GET', '/task_order?limit=10')
+
+    assert len(queued.body['tasks']) == 10
+    assert_lean(seen, FEW_KEYS)
+
+
+async def test_the_waiting_ones_are_read_from_their_head_as_well(crowded: Api) -> None:
+    await crowded.database.tasks.delete_many({'status': 'queued'})
+
+    async with watched(crowded) as seen:
+        waiting = await crowded('GET', '/task_order?limit=10')
+
+    assert {task['status'] for task in waiting.body['tasks']} == {'waiting'}
+    # The order of both owners' waiting tasks is read, and then the best of them by their ids.
+    assert_lean(seen, FEW_KEYS)
+
+
+async def test_a_turn_of_rewriting_priorities_is_bounded_however_many_tasks_there_are(crowded: Api) -> None:
+    dataset_id = await crowded.add_dataset([{'name': 'gen', 'command': 'true'}])
+    await crowded.database.tasks.update_many({'dataset_id': 'ours'}, {'$set': {'dataset_id': dataset_id}})
+    await weigh(crowded.service)
+    await crowded.service.store.weights.rewrite_again(dataset_id)
+
+    async with watched(crowded) as seen:
+        await Walks(crowded.service).go_on()
+
+    # A key more for each status that is merged.
+    assert_lean(seen, 1000 + 2 * 6)
+
+
+async def test_weighing_reads_keys_of_jobs_under_way_and_no_tasks(crowded: Api) -> None:
+    await crowded.add_dataset([{'name': 'gen', 'command': 'true'}])
+    now = datetime.now(UTC)
+    await crowded.database.jobs.insert_many([new_job('ours', 7, 1, now) | {'job_id': new_id()} for _ in range(500)])
+
+    async with watched(crowded) as seen:
+        await weigh(crowded.service)
+
+    assert not [each for each in seen if each['ns'].endswith('.tasks')]
+    assert_lean(seen, FEW_KEYS)
