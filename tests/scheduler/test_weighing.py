@@ -252,7 +252,7 @@ async def test_unfinished_tasks_in_every_status_follow_the_base(api: Api, chores
 
 
 async def test_tasks_that_ended_and_go_on_follow_the_base_again(api: Api, chores: Chores) -> None:
-    dataset_id = await api.add_dataset(ONE)
+    dataset_id = await api.add_dataset(ONE, jobs=2)
     await chores()
     task_id = (await api('POST', '/task_actions/process')).body['task_id']
     await api('POST', f'/tasks/{task_id}/task_actions/failed')
@@ -261,8 +261,10 @@ async def test_tasks_that_ended_and_go_on_follow_the_base_again(api: Api, chores
     await walk_to_the_end(Walks(api.service))
 
     await api('PUT', f'/tasks/{task_id}/status', {'status': 'waiting'})
+    wrong = await misfits(api)
     await walk_to_the_end(Walks(api.service))
 
+    assert len(wrong) == 1
     assert await misfits(api) == []
 
 
@@ -304,20 +306,21 @@ async def crowd(api: Api, number: int) -> str:
     return dataset_id
 
 
+@pytest.mark.parametrize('sizes', [(500, 15), (15, 500)])
 async def test_a_turn_is_bounded_and_small_datasets_do_not_wait_for_large_ones(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(walking, '_TASKS_AT_ONCE', 10)
     monkeypatch.setattr(walking, '_TASKS_A_TURN', 50)
-    large, small = await crowd(api, 500), await crowd(api, 15)
-    await lift(api, large)
-    await lift(api, small)
+    ids = {size: await crowd(api, size) for size in sizes}
+    for dataset_id in ids.values():
+        await lift(api, dataset_id)
     walks = Walks(api.service)
 
     changed = await walks.go_on()
 
     assert 0 < changed <= 50
-    assert [each['dataset_id'] async for each in api.service.store.weights.behind()] == [large]
+    assert [each['dataset_id'] async for each in api.service.store.weights.behind()] == [ids[500]]
     assert await walk_to_the_end(walks) < 500 / 50 + 3
     assert await misfits(api) == []
 
@@ -392,6 +395,31 @@ async def test_a_walk_that_is_late_does_not_leave_an_old_base_behind(api: Api, m
 
     assert wrong
     assert await misfits(api) == []
+
+
+async def test_a_walk_that_is_late_does_not_take_back_that_another_is_through(api: Api) -> None:
+    dataset_id = await crowd(api, 5)
+    await lift(api, dataset_id)
+    await walk_to_the_end(Walks(api.service))
+
+    assert await api.service.store.weights.applied(dataset_id, 0) == 0
+    assert [each async for each in api.service.store.weights.behind()] == []
+
+
+async def test_a_priority_given_while_a_walk_is_under_way_is_kept(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset_id = await crowd(api, 5)
+    await lift(api, dataset_id)
+    weights, task_id = api.service.store.weights, (await tasks(api, dataset_id))[2]['task_id']
+    rewrite = weights.rewrite
+
+    async def overtaken(ids: Any, base: float) -> int:
+        await api('PATCH', f'/tasks/{task_id}', {'priority': 7})
+        return await rewrite(ids, base)
+
+    monkeypatch.setattr(weights, 'rewrite', overtaken)
+    await walk_to_the_end(Walks(api.service))
+
+    assert (await api.task(task_id))['priority'] == 7
 
 
 async def test_tasks_made_with_an_older_base_do_not_stay_behind(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
