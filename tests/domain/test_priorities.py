@@ -152,7 +152,7 @@ def test_a_wish_counts_among_the_datasets_of_its_owner() -> None:
     assert weighed(mine, replace(other, suspended=True)).wish == 1.0
     assert weighed(mine, replace(other, unfinished_tasks=0)).wish == 1.0
     # What does not compete has a base all the same, for when it goes on.
-    assert weighed(replace(other, suspended=True), mine).wish == 1.0
+    assert weighed(replace(other, suspended=True)).wish == 1.0
     assert weighed(replace(mine, suspended=True), other).wish == 0.25
 
 
