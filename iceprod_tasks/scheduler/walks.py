@@ -13,7 +13,8 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.priorities import priority
 
-_TASKS_AT_ONCE = 1000
+# With 1000, claims had to wait for 100 ms at times; with 250, a walk took nearly twice as long.
+_TASKS_AT_ONCE = 500
 _TASKS_A_TURN = 5000
 
 

@@ -240,7 +240,7 @@ async def test_a_turn_of_rewriting_priorities_is_bounded_however_many_tasks_ther
         await Walks(crowded.service).go_on()
 
     # A key more for each status that is merged.
-    assert_lean(seen, 1000 + 2 * 6)
+    assert_lean(seen, 500 + 2 * 6)
 
 
 async def test_weighing_reads_keys_of_jobs_under_way_and_no_tasks(crowded: Api) -> None:
