@@ -241,6 +241,14 @@ for _ in $(seq 60); do
 done
 answers '{"processing":2}'
 
+# Which of its tasks come next, and the parts that each one's priority consists of.
+for _ in $(seq 60); do
+    call 200 GET "/task_order?dataset_id=$dataset&limit=1"
+    [ "$answer" = '{"tasks":[]}' ] || break
+    sleep 0.5
+done
+answers '{"tasks":[{*"priority":*"factors":{"wish":1.0,*"age":0.0,*}}]}'
+
 # Its jobs, and one of them by two ways.
 call 200 GET "/datasets/$dataset/jobs?job_index=1&keys=job_index|status"
 answers '{"*":{*"job_index":1*}}'

@@ -21,6 +21,7 @@ async def prioritize(service: Service, dataset_id: str, priority: float) -> None
         NotFound: there is no such dataset.
     """
     await _set(service, dataset_id, 'priority', float(priority))
+    service.news.reweigh()
 
 
 async def move_dataset(service: Service, dataset_id: str, status: str) -> None:

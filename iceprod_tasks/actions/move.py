@@ -81,6 +81,9 @@ async def patch_task(service: Service, caller: Caller, task_id: str, changes: Ma
             raise InvalidRequest(f'key {key} cannot be changed')
     fields = dict(changes)
     transition = _transition(caller, fields.pop('status')) if 'status' in fields else None
+    if 'priority' in fields:
+        # Whoever says a priority means it: it is not computed any more.
+        fields['weighed'] = False
     if 'requirements' in fields:
         fields['signature'] = signature(fields['requirements'])
     task: Task | None = await service.store.tasks.patch(task_id, fields, transition, _note(caller))

@@ -51,7 +51,7 @@ async def prefer_user(service: Service, username: str, priority: float) -> None:
     """
     if not await service.store.people.set_user_priority(username, priority):
         raise NotFound('User not found')
-    service.news.stirred()
+    service.news.reweigh()
 
 
 async def list_groups(service: Service) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ async def list_groups(service: Service) -> list[dict[str, Any]]:
 async def prefer_group(service: Service, name: str, priority: float) -> None:
     """Set how much a group counts, from 0 to 1; a group that nobody knew is known from then on."""
     await service.store.people.set_group_priority(name, priority)
-    service.news.stirred()
+    service.news.reweigh()
 
 
 async def vouch(service: Service, attribute: tuple[str, str], role: str, username: str, groups: Sequence[str]) -> None:

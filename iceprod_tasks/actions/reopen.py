@@ -25,3 +25,7 @@ async def reopen(service: Service, tasks: Iterable[Mapping[str, Any]]) -> None:
     reopened = await service.store.jobs.set_status(job_ids, _JOBS_OVER, 'processing')
     dataset_ids = sorted({dataset_id for _, dataset_id in places})
     await service.store.datasets.reopen(dataset_ids, suspended=reopened > 0)
+    if reopened:
+        for dataset_id in dataset_ids:
+            # The priority of a task that has ended is not kept up to date.
+            await service.store.weights.rewrite_again(dataset_id)

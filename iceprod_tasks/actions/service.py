@@ -52,6 +52,7 @@ class News:
 
     def __init__(self) -> None:
         self._ended: deque[Ended] = deque(maxlen=10_000)
+        self._reweigh = False
         self._event = asyncio.Event()
 
     def ended(self, task: Mapping[str, object]) -> None:
@@ -63,6 +64,16 @@ class News:
     def stirred(self) -> None:
         """Say that there may be something to do."""
         self._event.set()
+
+    def reweigh(self) -> None:
+        """Say that what priorities depend on was changed by hand."""
+        self._reweigh = True
+        self._event.set()
+
+    def take_reweigh(self) -> bool:
+        """Whether that was said since the last call."""
+        taken, self._reweigh = self._reweigh, False
+        return taken
 
     def take(self) -> list[Ended]:
         """All word since the last call."""

@@ -16,6 +16,7 @@ from iceprod_tasks.client.documents import (
     Config,
     Message,
     NewDataset,
+    RankedTask,
     Report,
     Requirements,
     TaskDocument,
@@ -203,6 +204,11 @@ class AsyncClient:
         """Put some tasks of a dataset into a status."""
         path = f'/datasets/{_part(dataset_id)}/task_actions/bulk_status/{_part(status)}'
         await self._post(path, {'tasks': list(task_ids)})
+
+    async def task_order(self, dataset_id: str = '', limit: int = 10) -> list[RankedTask]:
+        """The tasks that come next, of one dataset or of all that may be read, with what makes their priorities."""
+        query: dict[str, str | int] = {'limit': limit, **({'dataset_id': dataset_id} if dataset_id else {})}
+        return cast(list[RankedTask], (await self._get('/task_order', query))['tasks'])
 
     # Datasets and jobs
 

@@ -71,6 +71,19 @@ class TaskDocument(TypedDict, total=False):
     walltime: float
 
 
+class RankedTask(TypedDict, total=False):
+    """A task among those that come next; the factors add up to the priority, None for a priority of its own."""
+
+    task_id: str
+    dataset_id: str
+    name: str
+    job_index: int
+    task_index: int
+    status: str
+    priority: float
+    factors: dict[str, float] | None
+
+
 class Message(TypedDict, total=False):
     """One report kept on a task."""
 

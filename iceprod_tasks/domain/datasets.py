@@ -57,6 +57,10 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
         'status_changed': now,
         'jobs_materialized': 0,
         'deleting': None,
+        'base_priority': None,
+        'base_factors': None,
+        'base_version': 0,
+        'base_version_applied': 0,
     }
 
 

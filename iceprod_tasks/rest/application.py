@@ -19,6 +19,7 @@ from iceprod_tasks.rest.handlers import (
     logs,
     pilots,
     retention,
+    task_order,
     task_stats,
     tasks,
     users,
@@ -66,7 +67,7 @@ def make_application(service: Service, tokens: Tokens) -> NativeApplication:
     routes: list[Any] = [
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
-        *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES), handler_cfg),
+        *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
         *specs(health.ROUTES, handler_cfg),
     ]
     return NativeApplication(routes)

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.require import sign
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.actions.weigh import weigh
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.scheduler import chores
+from iceprod_tasks.scheduler.walks import Walks
 
 log = logging.getLogger('iceprod_tasks.scheduler')
 
@@ -18,6 +20,7 @@ _JOBS_AT_ONCE = 500
 _DATASETS_AT_ONCE = 200
 _PILOTS_AT_ONCE = 500
 _PRUNE_SECONDS = 60.0
+_WEIGH_SECONDS = 10.0
 _WORTH_A_LINE = frozenset({'materialize', 'datasets', 'prune'})
 
 
@@ -38,6 +41,8 @@ class Scheduler:
         self._datasets_from = 0
         self._pilots_after: object = None
         self._prune_at = 0.0
+        self._walks = Walks(service)
+        self._weighed: float | None = None
 
     async def run(self) -> None:
         """Run until cancelled. A chore that fails is tried again at the next turn."""
@@ -66,7 +71,9 @@ class Scheduler:
     async def sweep(self) -> int:
         """Look for all there is to do, a bounded portion of each kind; how much was changed."""
         service = self._service
-        changed = await self._safely('materialize', lambda: materialize_all(service))
+        changed = await self._safely('weigh', self._weigh)
+        changed += await self._safely('materialize', lambda: materialize_all(service))
+        changed += await self._safely('priorities', self._walks.go_on)
         changed += await self._safely('sign', lambda: sign(service))
         changed += await self._safely('stop', lambda: chores.end_stops(service))
         changed += await self._safely('retry', self._retry)
@@ -93,6 +100,15 @@ class Scheduler:
             level = logging.INFO if action in _WORTH_A_LINE else logging.DEBUG
             log.log(level, '%s: %d', action, changed, extra={'action': action})
         return changed
+
+    async def _weigh(self) -> int:
+        """Weigh all datasets when it is time, or when something was changed by hand."""
+        now = time.monotonic()
+        asked = self._service.news.take_reweigh()
+        if not asked and self._weighed is not None and now - self._weighed < _WEIGH_SECONDS:
+            return 0
+        self._weighed = now
+        return await weigh(self._service)
 
     async def _retry(self) -> int:
         return await chores.retry(self._service, await chores.active_datasets(self._service))

@@ -42,7 +42,13 @@ class Queueing:
         return sorted(found)
 
     async def best(
-        self, signatures: Sequence[str], number: int, *, managed: Sequence[bool], above: float | None = None
+        self,
+        signatures: Sequence[str],
+        number: int,
+        *,
+        managed: Sequence[bool],
+        above: float | None = None,
+        dataset_ids: Sequence[str] | None = None,
     ) -> list[Document]:
         """The best waiting tasks that nothing holds back, as `blocked` says.
 
@@ -51,6 +57,7 @@ class Queueing:
             number: how many at the most.
             managed: whether tasks of datasets with a record, without one, or both.
             above: only those of a higher priority.
+            dataset_ids: only those of these datasets.
 
         Returns:
             `_id` and priority of each, the best first.
@@ -64,6 +71,8 @@ class Queueing:
             }
             if above is not None:
                 where['priority'] = {'$gt': above}
+            if dataset_ids is not None:
+                where['dataset_id'] = {'$in': list(dataset_ids)}
             found += await self._best_of(where, number)
         return sorted(found, key=lambda task: (-task['priority'], task['_id']))[:number]
 

@@ -12,12 +12,16 @@ from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
+from iceprod_tasks.storage.weights import Weights
+
+_COLLECTIONS = (*PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids')
 
 
 class Store:
@@ -31,18 +35,13 @@ class Store:
     def __init__(self, url: str, database: str) -> None:
         self._client = connect(url)
         self._database = database
-        kept = {
-            name: collection(self._client, database, name)
-            for name in (
-                *(*PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions'),
-                *('pilots', 'grids', 'users', 'groups'),
-            )
-        }
+        kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
         kinds = Kinds(kept['tasks'])
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
+        self.order = Order(kept['tasks'], kinds, self.queueing)
         self.counts = Counts(kept['tasks'], kept['jobs'])
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])
@@ -56,6 +55,7 @@ class Store:
         self.people = People(kept['users'], kept['groups'])
         self.belongings = Belongings({name: kept[name] for name in PARTS})
         self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
+        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:
         """Check the database and make the indexes that are missing.

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from iceprod_tasks.actions.materialize import materialize_all
+from iceprod_tasks.actions.weigh import weigh
 from iceprod_tasks.domain.datasets import access_record, new_dataset
 from iceprod_tasks.domain.jobs import new_job
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.scheduler import chores
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
+from iceprod_tasks.scheduler.walks import Walks
 from iceprod_tasks.storage.belongings import PARTS
 from tests.conftest import Api
 
@@ -71,6 +73,9 @@ async def watched(api: Api) -> AsyncIterator[list[dict[str, Any]]]:
 def assert_lean(seen: list[dict[str, Any]], keys: int) -> None:
     assert seen, 'the profiler saw nothing'
     for each in seen:
+        if each['ns'].endswith(('.users', '.groups')) and each['command'].get('filter') == {}:
+            # All of them are wanted.
+            continue
         what = f'{each["planSummary"]} read {each.get("keysExamined")} keys: {each["command"]}'
         assert 'COLLSCAN' not in each['planSummary'], what
         assert 'hasSortStage' not in each, what
@@ -222,7 +227,10 @@ async def test_sweeps_leave_the_tasks_of_old_clients_unread(crowded: Api) -> Non
 async def test_a_sweep_is_bounded_however_many_datasets_there_are(api: Api) -> None:
     now = datetime.now(UTC)
     names = [f'd{number}' for number in range(450)]
-    given = {'status': 'processing', 'jobs_submitted': 1, 'jobs_materialized': 1, 'start_date': now}
+    given = {
+        'status': 'processing', 'jobs_submitted': 1, 'jobs_materialized': 1, 'start_date': now, 'tasks_per_job': 30,
+        'username': 'ada', 'group': 'users', 'priority': 0.5,
+    }  # fmt: skip
     await api.database.datasets.insert_many([{'dataset_id': name, **given} for name in names])
     task = {'job_id': 'j', 'task_index': 0, 'name': 'n', 'depends': ['no'], 'requirements': {}, 'status': 'idle'}
     for name in names:
@@ -428,3 +436,53 @@ async def test_what_is_held_at_the_head_of_the_queue_is_passed_over_in_portions(
     assert answer.body == {'queued': 10}
     # The second look reads a portion at once, however many are asked for.
     assert_lean(seen, 20 + chores.AT_ONCE + 10)
+
+
+async def test_the_order_of_tasks_is_read_from_its_head(crowded: Api) -> None:
+    kind = {'dataset_id': 'old', 'job_id': 'j', 'job_index': 0, 'task_index': 0, 'name': 'kinds', 'depends': []}
+    kinds = [{**kind, 'status': 'queued', 'requirements': {'disk': 1000 + number}} for number in range(210)]
+    now = datetime.now(UTC)
+    await crowded.database.tasks.insert_many([new_task(each, new_id(), now, managed=False) for each in kinds])
+
+    async with watched(crowded) as seen:
+        queued = await crowded('GET', '/task_order?limit=10')
+
+    assert len(queued.body['tasks']) == 10
+    # A few keys for each kind; more kinds than MongoDB merges at once.
+    assert_lean(seen, 2 * 231 + FEW_KEYS)
+
+
+async def test_the_waiting_ones_are_read_from_their_head_as_well(crowded: Api) -> None:
+    await crowded.database.tasks.delete_many({'status': 'queued'})
+
+    async with watched(crowded) as seen:
+        waiting = await crowded('GET', '/task_order?limit=10')
+
+    assert {task['status'] for task in waiting.body['tasks']} == {'waiting'}
+    # The order of both owners' waiting tasks is read, and then the best of them by their ids.
+    assert_lean(seen, FEW_KEYS)
+
+
+async def test_a_turn_of_rewriting_priorities_is_bounded_however_many_tasks_there_are(crowded: Api) -> None:
+    dataset_id = await crowded.add_dataset([{'name': 'gen', 'command': 'true'}])
+    await crowded.database.tasks.update_many({'dataset_id': 'ours'}, {'$set': {'dataset_id': dataset_id}})
+    await weigh(crowded.service)
+    await crowded.service.store.weights.rewrite_again(dataset_id)
+
+    async with watched(crowded) as seen:
+        await Walks(crowded.service).go_on()
+
+    # A key more for each status that is merged.
+    assert_lean(seen, 500 + 2 * 6)
+
+
+async def test_weighing_reads_keys_of_jobs_under_way_and_no_tasks(crowded: Api) -> None:
+    await crowded.add_dataset([{'name': 'gen', 'command': 'true'}])
+    now = datetime.now(UTC)
+    await crowded.database.jobs.insert_many([new_job('ours', 7, 1, now) | {'job_id': new_id()} for _ in range(500)])
+
+    async with watched(crowded) as seen:
+        await weigh(crowded.service)
+
+    assert not [each for each in seen if each['ns'].endswith('.tasks')]
+    assert_lean(seen, FEW_KEYS)
