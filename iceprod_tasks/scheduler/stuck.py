@@ -53,9 +53,7 @@ async def _fates_of(service: Service, jobs: Sequence[Job]) -> dict[str, list[str
     lost = await _lost(service, known)
     waiting: dict[str, dict[str, list[str]]] = {job['job_id']: {} for job in jobs}
     for task in idle:
-        # What an old client's task names and nobody knows holds nothing.
-        depends = [name for name in task['depends'] if task['managed'] or name in known]
-        waiting[task['job_id']][task['task_id']] = depends
+        waiting[task['job_id']][task['task_id']] = task['depends']
     # A missing task is gone for good, unless it has not been made yet.
     missing = {job_id: _others(tasks) - known.keys() for job_id, tasks in waiting.items()}
     early = await _early(service, [job for job in jobs if missing[job['job_id']]])

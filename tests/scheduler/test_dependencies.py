@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.actions import materialize as materializing
 from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.queue import queue
 from iceprod_tasks.domain.callers import Caller
@@ -304,19 +305,22 @@ async def test_chores_care_for_suspended_datasets_and_those_in_errors_that_depen
     assert not set(left) & set(active)
 
 
-async def test_a_task_let_go_on_while_its_job_is_being_ended_reopens_it(
-    api: Api, chores: Chores, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize('elsewhere', [False, True])
+async def test_a_task_let_go_on_while_a_job_is_being_ended_reopens_it(
+    api: Api, chores: Chores, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
 ) -> None:
-    dataset_id = await api.add_dataset(described({'gen': [], 'sim': ['gen']}))
+    there = dataset_id = await api.add_dataset(described({'gen': [], 'sim': ['gen']}))
+    if elsewhere:
+        dataset_id = await api.add_dataset(described({'sim': [f'{there}:gen'], 'end': ['sim']}))
     await chores()
-    await put(api, dataset_id, 'gen', 'failed')
+    await put(api, there, 'gen', 'failed')
     jobs = type(api.service.store.jobs)
     set_status = jobs.set_status
 
     async def late(self: Any, job_ids: Any, sources: Any, target: str) -> int:
         if target == 'errors':
             monkeypatch.setattr(jobs, 'set_status', set_status)
-            await put(api, dataset_id, 'gen', 'waiting')
+            await put(api, there, 'gen', 'waiting')
         return await set_status(self, job_ids, sources, target)
 
     monkeypatch.setattr(jobs, 'set_status', late)
@@ -412,6 +416,27 @@ async def test_a_failed_try_in_a_debug_dataset_is_suspended_for_somebody_to_look
     assert 'debug' in entry['why']
 
 
+async def test_a_try_that_fails_while_others_are_looked_at_is_not_repeated_in_a_debug_dataset(
+    api: Api, chores: Chores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset_id = await api.add_dataset([GEN], debug=True)
+    await chores()
+    tasks = api.service.store.tasks
+    move_all = tasks.move_all
+
+    async def late(transition: Any, *rest: Any) -> int:
+        moved = await move_all(transition, *rest)
+        if transition.name == 'suspend':
+            await api('POST', f'/tasks/{await task_id(api, dataset_id, "gen")}/task_actions/reset')
+        return moved
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, 'move_all', late)
+        await chore.retry(api.service, [dataset_id])
+
+    assert await statuses(api, dataset_id) == {'gen': 'reset'}
+
+
 async def test_a_reset_by_hand_is_tried_again_in_a_debug_dataset_too(api: Api, chores: Chores) -> None:
     dataset_id = await api.add_dataset([GEN], debug=True)
     await chores()
@@ -478,7 +503,8 @@ async def test_tasks_made_while_their_dataset_is_suspended_and_resumed_go_on(
 async def test_tasks_made_while_their_dataset_is_truncated_are_left_and_no_more_are_made(
     api: Api, chores: Chores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset_id = await api.add_dataset([GEN])
+    monkeypatch.setattr(materializing, '_TASKS_AT_ONCE', 1)
+    dataset_id = await api.add_dataset([GEN], jobs=3)
 
     await stop_while_making(api, monkeypatch, 'truncated')
     await run_all(api, chores)
