@@ -151,5 +151,5 @@ def _exit_code(report: Any, named: int) -> int:
     # Of tasks the service refuses those that it does not know; jobs it passes over.
     unknown = named - done['changed'] - done['unchanged'] - done['refused'] if 'tasks' in report else 0
     if unknown > 0:
-        click.echo(f'{counted(unknown, "job")} of those named are not of this dataset', err=True)
+        click.echo(f'jobs named that are not of this dataset: {unknown}', err=True)
     return PARTIAL if done['refused'] or unknown > 0 else 0

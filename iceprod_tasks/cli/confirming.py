@@ -33,10 +33,15 @@ class Consent:
         """
         if self.yes:
             return
-        if not sys.stdin.isatty():
+        if not on_terminal():
             stop(f'{question}? There is no terminal to answer on: use --yes', USAGE)
         if not click.confirm(question, err=True, prompt_suffix='? '):
             stop('nothing has been changed')
+
+
+def on_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty()
 
 
 def asks_first(command: Command) -> Command:
