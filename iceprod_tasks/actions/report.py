@@ -154,11 +154,10 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
 
 async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
     where = held_by(task_id, report.claim_id, report.epoch) if report.claim_id else unheld(task_id)
-    outcome = {'exit_code': report.exit_code, 'message': report.reason}
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)
-        note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, outcome)
+        note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, _last_try(report))
         task = await service.store.claims.close(transition, note, {**where, **guards})
         if task is not None or not guards:
             return task
@@ -188,7 +187,14 @@ def _meet(
         if grown != seen['requirements']:
             sets = {'requirements': grown, 'signature': signature(grown)}
             guards['requirements'] = seen['requirements']
+    if transition.name == 'reset':
+        # No result yet: but should the task be given up, this is how its last try did.
+        sets['outcome'] = _last_try(report)
     return transition, sets, guards
+
+
+def _last_try(report: Report) -> dict[str, Any]:
+    return {'exit_code': report.exit_code, 'message': report.reason}
 
 
 async def _same_as_before(service: Service, task_id: str, report: Report, ending: _Ending) -> Task:

@@ -23,6 +23,7 @@ USAGE = 2
 NOT_FOUND = 3
 NOT_PERMITTED = 4
 CONFLICT = 5
+PARTIAL = 6
 UNREACHABLE = 7
 
 EXIT_CODE: Mapping[type[ClientError], int] = {
@@ -43,13 +44,18 @@ def stop(text: str, exit_code: int = FAILED) -> NoReturn:
     raise SystemExit(exit_code)
 
 
+def exit_code_of(error: ClientError) -> int:
+    """How a command ends that has met an error."""
+    return next((EXIT_CODE[base] for base in type(error).__mro__ if base in EXIT_CODE), FAILED)
+
+
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
     """Turn errors into a line and an exit code."""
     try:
         yield
     except ClientError as error:
-        stop(str(error), next((EXIT_CODE[base] for base in type(error).__mro__ if base in EXIT_CODE), FAILED))
+        stop(str(error), exit_code_of(error))
     except IceprodTasksError as error:
         stop(str(error))
     except ValueError as error:

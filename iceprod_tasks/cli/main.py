@@ -3,30 +3,43 @@
 import click
 
 from iceprod_tasks import __version__
+from iceprod_tasks.cli.datasets import datasets
+from iceprod_tasks.cli.delete import delete
+from iceprod_tasks.cli.jobs import jobs
+from iceprod_tasks.cli.options import InOrder
 from iceprod_tasks.cli.pilot import pilot
+from iceprod_tasks.cli.priority import priority
+from iceprod_tasks.cli.requirements import requirements
 from iceprod_tasks.cli.serve import serve
 from iceprod_tasks.cli.status import status
 from iceprod_tasks.cli.submit import submit
+from iceprod_tasks.cli.tasks import tasks
 from iceprod_tasks.cli.token import token
 
 
-@click.group(context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100})
+@click.group(cls=InOrder, context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100})
 @click.version_option(__version__, prog_name='iceprod-tasks')
 def main() -> None:
     """A task service for clusters and grids.
 
     \b
-    Start a service:      iceprod-tasks serve
-    Make a token:         iceprod-tasks token --role user --user NAME --group users
-    Submit a dataset:     iceprod-tasks submit FILE
-    Run its tasks:        iceprod-tasks pilot --until-empty
-    See how far it is:    iceprod-tasks status
+    Start a service:       iceprod-tasks serve
+    Make a token:          iceprod-tasks token --role user --user NAME --group users
+    Submit a dataset:      iceprod-tasks submit FILE
+    Run its tasks:         iceprod-tasks pilot --until-empty
+    See how far it is:     iceprod-tasks status
+    Run again what failed: iceprod-tasks tasks rerun DATASET
 
     Client commands take the service's address and a token from ICEPROD_TASKS_SERVER and ICEPROD_TASKS_TOKEN.
     """
 
 
-for command in (serve, token, submit, status, pilot):
+COMMANDS = (
+    serve, token, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete,
+)  # fmt: skip
+"""In the order of the help: run a service and its workers, submit and watch, change and throw away."""
+
+for command in COMMANDS:
     main.add_command(command)
 
 if __name__ == '__main__':

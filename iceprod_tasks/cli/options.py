@@ -12,6 +12,14 @@ Command = Callable[..., Any]
 _PATIENCE_SECONDS = 5.0
 
 
+class InOrder(click.Group):
+    """A group whose help lists the commands in the order in which people need them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as Click calls it
+        """The commands as they were added."""
+        return list(self.commands)
+
+
 def service(server: str, token: str) -> AsyncClient:
     """The service that a command asks; a person does not wait long for one that is not there."""
     return AsyncClient(server, token, retry_seconds=_PATIENCE_SECONDS)

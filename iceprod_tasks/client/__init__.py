@@ -6,18 +6,28 @@ async with AsyncClient('http://127.0.0.1:8080', token) as client:
 Everything a program needs is imported from here.
 """
 
-from iceprod_tasks.client.async_client import AsyncClient, new_claim_id
+from iceprod_tasks.client.async_client import AsyncClient
+from iceprod_tasks.client.claims import new_claim_id
 from iceprod_tasks.client.documents import (
+    ActionDone,
+    ActionName,
     Claim,
     Config,
+    DatasetActionDone,
+    Deletion,
+    Done,
+    Examples,
+    JobActionDone,
     Message,
     NewDataset,
+    Outcome,
     RankedTask,
     Report,
     Requirements,
     Resources,
     TaskConfig,
     TaskDocument,
+    Verdict,
 )
 from iceprod_tasks.client.errors import (
     BadRequest,
@@ -36,19 +46,27 @@ from iceprod_tasks.client.errors import (
 from iceprod_tasks.client.retry import Retry
 
 __all__ = [
+    'ActionDone',
+    'ActionName',
     'AsyncClient',
     'BadRequest',
     'Claim',
     'ClientError',
     'Config',
     'Conflict',
+    'DatasetActionDone',
+    'Deletion',
+    'Done',
+    'Examples',
     'Gone',
+    'JobActionDone',
     'Message',
     'NewDataset',
     'NoWork',
     'NotAuthenticated',
     'NotFound',
     'NotPermitted',
+    'Outcome',
     'Overloaded',
     'RankedTask',
     'Report',
@@ -60,5 +78,6 @@ __all__ = [
     'TaskDocument',
     'TooLarge',
     'Unreachable',
+    'Verdict',
     'new_claim_id',
 ]

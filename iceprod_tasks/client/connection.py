@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +31,7 @@ class Request:
         repeatable: whether the same request twice has the effect of one.
         body: what goes as JSON; None sends no body.
         query: the query's parameters.
+        silence_seconds: how long the service may be silent over this one; as over others when None.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request:
     repeatable: bool = True
     body: object = None
     query: Mapping[str, str | int] | None = None
+    silence_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Connection:
         headers = {'User-Agent': f'iceprod-tasks/{__version__}', 'Accept': 'application/json'}
         if token:
             headers['Authorization'] = f'Bearer {token}'
-        self._http = httpx2.AsyncClient(headers=headers, timeout=timeout_seconds, transport=transport)
+        self._timeout_seconds = timeout_seconds
+        self._http = httpx2.AsyncClient(headers=headers, transport=transport)
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -85,10 +88,29 @@ class Connection:
         Raises:
             ClientError: the answer is an error, or there is none.
         """
+        response = await self._response(request, retry)
+        return Answer(_document_in(response), response.links.get('next', {}).get('url'))
+
+    async def stream(self, request: Request, retry: Retry) -> AsyncIterator[bytes]:
+        """Send a request, again until the answer begins, and give what it brings piece by piece.
+
+        Raises:
+            ClientError: the answer is an error, is cut off, or there is none.
+        """
+        response = await self._response(request, retry, stream=True)
+        try:
+            async for piece in response.aiter_bytes():
+                yield piece
+        except httpx2.RequestError as error:
+            raise Unreachable(_words(error), sent=True) from error
+        finally:
+            await response.aclose()
+
+    async def _response(self, request: Request, retry: Retry, *, stream: bool = False) -> httpx2.Response:
         started = time.monotonic()
         for attempt in itertools.count():
             try:
-                return await self._ask_once(request)
+                return await self._send(request, stream=stream)
             except ClientError as error:
                 if not _worth_repeating(request, error):
                     raise
@@ -101,20 +123,27 @@ class Connection:
             await asyncio.sleep(delay)
         raise AssertionError('unreachable')
 
-    async def _ask_once(self, request: Request) -> Answer:
+    async def _send(self, request: Request, *, stream: bool) -> httpx2.Response:
         content = None if request.body is None else orjson.dumps(request.body)
-        headers = {} if content is None else {'Content-Type': 'application/json'}
+        asked = self._http.build_request(
+            request.method,
+            self._server + request.path,
+            content=content,
+            headers={} if content is None else {'Content-Type': 'application/json'},
+            params=request.query,
+            # Only the answer may take long: a service that cannot be reached is not waited for.
+            timeout=httpx2.Timeout(self._timeout_seconds, read=request.silence_seconds or self._timeout_seconds),
+        )
         try:
-            response = await self._http.request(
-                request.method, self._server + request.path, content=content, headers=headers, params=request.query
-            )
+            response = await self._http.send(asked, stream=stream)
+            if not response.is_success:
+                await response.aread()
+                raise error_of(response)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise Unreachable(_words(error), sent=False) from error
         except httpx2.RequestError as error:
             raise Unreachable(_words(error), sent=True) from error
-        if not response.is_success:
-            raise error_of(response)
-        return Answer(_document_in(response), response.links.get('next', {}).get('url'))
+        return response
 
 
 def _checked(server: str) -> str:

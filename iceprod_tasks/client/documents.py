@@ -1,7 +1,10 @@
 """The JSON documents of the wire, as types; fields a service adds later are no error."""
 
 from dataclasses import dataclass
-from typing import Any, Required, TypedDict
+from typing import Any, Literal, NotRequired, Required, TypedDict
+
+ActionName = Literal['suspend', 'resume', 'reset', 'rerun', 'hard_reset', 'cancel']
+"""What can be done to many tasks, jobs or a dataset at once."""
 
 
 class Requirements(TypedDict, total=False):
@@ -47,6 +50,14 @@ class Stop(TypedDict):
     deadline: str
 
 
+class Outcome(TypedDict, total=False):
+    """How a task has ended; before its end, how its last try did, without a result."""
+
+    result: str
+    exit_code: int | None
+    message: str
+
+
 class TaskDocument(TypedDict, total=False):
     """A task as the service keeps it; listings with `keys` carry those fields only."""
 
@@ -67,6 +78,7 @@ class TaskDocument(TypedDict, total=False):
     claim_id: str
     lease_seconds: float
     stop: Stop | None
+    outcome: Outcome | None
     site: str
     walltime: float
 
@@ -127,7 +139,73 @@ class NewDataset(TypedDict, total=False):
     tasks_per_job: Required[int]
     group: Required[str]
     priority: float
+    retention_days: float | None
+    archive: bool
     config: Config
+
+
+class Examples(TypedDict):
+    """A few of the tasks or jobs that an action was about: ids of what was changed, and of the others also why."""
+
+    changed: list[str]
+    unchanged: list[dict[str, Any]]
+    refused: list[dict[str, Any]]
+
+
+class Done(TypedDict):
+    """What became of tasks or jobs that an action was about; in a dry run, what would.
+
+    `stopping` counts those changed that a pilot works on and was asked to stop; jobs have none.
+    """
+
+    changed: int
+    unchanged: int
+    refused: int
+    stopping: NotRequired[int]
+    examples: Examples
+
+
+class ActionDone(Done):
+    """The answer to an action on tasks."""
+
+    action: ActionName
+    dry_run: bool
+
+
+class JobActionDone(ActionDone):
+    """The answer to an action on jobs: the numbers of jobs, and those of their tasks."""
+
+    tasks: Done
+
+
+class Verdict(TypedDict):
+    """What an action meant for a dataset itself: changed, unchanged or refused, and its status afterwards."""
+
+    result: Literal['changed', 'unchanged', 'refused']
+    status: str
+
+
+class DatasetActionDone(TypedDict):
+    """The answer to an action on a dataset."""
+
+    action: ActionName
+    dry_run: bool
+    dataset: Verdict
+    jobs: Done
+    tasks: Done
+
+
+class Deletion(TypedDict, total=False):
+    """How far the deletion of a dataset is.
+
+    Once it is gone: how many documents of each part this request removed, and where the archive is. Before: that it is
+    being deleted, and how many tasks still run.
+    """
+
+    deleted: dict[str, int]
+    archive: str | None
+    deleting: bool
+    stopping: int
 
 
 @dataclass(frozen=True, slots=True)

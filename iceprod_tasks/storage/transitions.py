@@ -151,7 +151,11 @@ def _counter(name: str, change: Change) -> Document:
 def _outcome(outcome: Outcome, more: Mapping[str, Any]) -> Document:
     if outcome is Outcome.KEEP:
         return {}
-    return {'outcome': _literal(None if outcome is Outcome.CLEAR else {'result': outcome.value, **more})}
+    if outcome is Outcome.CLEAR:
+        return {'outcome': _literal(None)}
+    result = _literal({'result': outcome.value, **more})
+    # Who gives a task up knows nothing of its last try but what is kept.
+    return {'outcome': {'$mergeObjects': ['$outcome', result]} if outcome is Outcome.FAILED and not more else result}
 
 
 def _appended(array: str, element: Any, length: int) -> Document:

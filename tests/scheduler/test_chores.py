@@ -180,6 +180,21 @@ async def test_a_reset_task_is_tried_again_and_given_up_after_too_many_failures(
     assert (await api('GET', f'/datasets/{dataset_id}')).body['status'] == 'errors'
 
 
+async def test_a_task_that_is_given_up_keeps_the_exit_code_of_its_last_try(api: Api, chores: Chores) -> None:
+    await api.add_dataset(TWO[:1])
+    await chores()
+    seen = []
+
+    for exit_code in range(api.service.limits.max_failures + 1):
+        task_id = (await claim(api))['task_id']
+        await api('POST', f'/tasks/{task_id}/task_actions/reset', {'reason': '$name', 'exit_code': exit_code})
+        seen.append((await api.task(task_id))['outcome'])
+        await chores()
+
+    assert seen == [{'exit_code': code, 'message': '$name'} for code in range(api.service.limits.max_failures + 1)]
+    assert (await api.task(task_id))['outcome'] == {**seen[-1], 'result': 'failed'}
+
+
 async def test_a_reset_task_rests_before_its_next_try(api: Api, chores: Chores) -> None:
     dataset_id = await api.add_dataset(TWO)
     await chores()
