@@ -13,7 +13,7 @@ from iceprod_tasks.domain.jobs import JOB_STATUSES
 from iceprod_tasks.domain.retention import expires
 from iceprod_tasks.domain.statuses import STATUSES, in_order
 from iceprod_tasks.domain.tasks import SORTABLE, Task, for_readers
-from iceprod_tasks.storage.datasets import of_dataset
+from iceprod_tasks.storage.jobs import of_dataset
 from iceprod_tasks.storage.listing import Selection, cursor_after, page
 from iceprod_tasks.storage.readable import Choice
 
@@ -206,7 +206,7 @@ def list_jobs(
     job_index: int | None = None,
     keys: Sequence[str] = (),
 ) -> AsyncIterator[dict[str, Any]]:
-    """The jobs of a dataset, oldest first."""
+    """The jobs of a dataset, by place; those in some statuses oldest first."""
     shown = [*keys, 'job_id'] if keys else []
     return _without_id(service.store.jobs.select(of_dataset(dataset_id, statuses, job_index), keys=shown))
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from iceprod_tasks.domain.datasets import ENDED
 from iceprod_tasks.domain.statuses import RUNNABLE
-
-OVER = ('errors', 'complete')
-"""Statuses of datasets whose retention runs."""
 
 LONGEST_DAYS = 36500
 """No retention is longer; a hundred years are the way to say for ever where the service has a default."""
@@ -37,7 +35,7 @@ def expires(dataset: Mapping[str, Any], default_days: float | None) -> datetime 
         The time from which on it may be deleted; None while it has not ended, and when it is kept for ever.
     """
     days = kept_days(dataset.get('retention_days'), default_days)
-    if days is None or dataset['status'] not in OVER:
+    if days is None or dataset['status'] not in ENDED:
         return None
     ended: datetime = dataset['status_changed']
     return ended + timedelta(days=days)

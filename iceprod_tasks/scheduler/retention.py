@@ -5,14 +5,15 @@ It runs beside the other chores, because an archive of a large dataset takes min
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from iceprod_tasks.actions.clear import clear
 from iceprod_tasks.actions.delete import delete_expired, take_up
 from iceprod_tasks.actions.service import Service
-from iceprod_tasks.domain.errors import Conflict, Unavailable
+from iceprod_tasks.domain.errors import Conflict
 from iceprod_tasks.scheduler.chores import WHO
+from iceprod_tasks.scheduler.safely import safely
 
 log = logging.getLogger('iceprod_tasks.scheduler')
 
@@ -39,9 +40,9 @@ class Retention:
 
     async def turn(self) -> int:
         """Look once for all there is to delete, a bounded portion of each kind; how many datasets are gone."""
-        gone = await _safely('take up deletions', lambda: take_up_deletions(self._service))
-        gone += await _safely('expire', lambda: expire(self._service))
-        await _safely('clear', lambda: clear(self._service, _AT_ONCE))
+        gone = await safely('take up deletions', lambda: take_up_deletions(self._service), logging.INFO)
+        gone += await safely('expire', lambda: expire(self._service), logging.INFO)
+        await safely('clear', lambda: clear(self._service, _AT_ONCE), logging.INFO)
         return gone
 
 
@@ -89,17 +90,3 @@ async def _portions(datasets: AsyncIterator[dict[str, Any]]) -> AsyncIterator[li
             portion = []
     if portion:
         yield portion
-
-
-async def _safely(action: str, chore: Callable[[], Awaitable[int]]) -> int:
-    try:
-        changed = await chore()
-    except Unavailable as error:
-        log.warning('%s: %s', action, error, extra={'action': action})
-        return 0
-    except Exception:
-        log.exception('%s failed', action, extra={'action': action})
-        return 0
-    if changed:
-        log.info('%s: %d', action, changed, extra={'action': action})
-    return changed

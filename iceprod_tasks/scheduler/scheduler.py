@@ -9,11 +9,9 @@ from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.require import sign
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.actions.weigh import weigh
-from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.scheduler import chores
+from iceprod_tasks.scheduler.safely import safely
 from iceprod_tasks.scheduler.walks import Walks
-
-log = logging.getLogger('iceprod_tasks.scheduler')
 
 _SHORTEST_PAUSE_SECONDS = 0.05
 _JOBS_AT_ONCE = 500
@@ -88,18 +86,7 @@ class Scheduler:
         return changed
 
     async def _safely(self, action: str, chore: Callable[[], Awaitable[int]]) -> int:
-        try:
-            changed = await chore()
-        except Unavailable as error:
-            log.warning('%s: %s', action, error, extra={'action': action})
-            return 0
-        except Exception:
-            log.exception('%s failed', action, extra={'action': action})
-            return 0
-        if changed:
-            level = logging.INFO if action in _WORTH_A_LINE else logging.DEBUG
-            log.log(level, '%s: %d', action, changed, extra={'action': action})
-        return changed
+        return await safely(action, chore, logging.INFO if action in _WORTH_A_LINE else logging.DEBUG)
 
     async def _weigh(self) -> int:
         """Weigh all datasets when it is time, or when something was changed by hand."""

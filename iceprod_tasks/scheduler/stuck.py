@@ -6,7 +6,7 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.datasets import DATASET_STATUSES
 from iceprod_tasks.domain.jobs import stuck
-from iceprod_tasks.storage.datasets import in_statuses, jobs_in
+from iceprod_tasks.storage.datasets import in_statuses
 
 _IDLE_AT_ONCE = 5000
 _LOST_TASKS = {'failed': 'errors', 'suspended': 'suspended'}
@@ -73,9 +73,7 @@ def _others(tasks: Mapping[str, Sequence[str]]) -> set[str]:
 async def _lost(service: Service, tasks: Mapping[str, Task]) -> dict[str, str]:
     """Those of some tasks that will not complete by themselves, each with what that makes of a dependent's job."""
     idle = {task_id: task['job_id'] for task_id, task in tasks.items() if task['status'] == 'idle'}
-    found = service.store.jobs.select(
-        jobs_in(_LOST_JOBS, sorted(set(idle.values()))), keys=('job_id', 'status'), sort=()
-    )
+    found = service.store.jobs.those_in(_LOST_JOBS, sorted(set(idle.values())))
     jobs = {job['job_id']: job['status'] async for job in found}
     lost = {task_id: _LOST_TASKS[task['status']] for task_id, task in tasks.items() if task['status'] in _LOST_TASKS}
     return lost | {task_id: jobs[job_id] for task_id, job_id in idle.items() if job_id in jobs}

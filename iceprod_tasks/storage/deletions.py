@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iceprod_tasks.domain.retention import OVER, kept_days
+from iceprod_tasks.domain.datasets import ENDED
+from iceprod_tasks.domain.retention import kept_days
 from iceprod_tasks.storage.client import Collection, Document
 from iceprod_tasks.storage.datasets import KEPT
 
@@ -131,7 +132,7 @@ class Deletions:
         Args:
             default_days: how long datasets are kept that say nothing of it, None for ever.
         """
-        for status in OVER:
+        for status in ENDED:
             for own_days in await self._due(status, default_days):
                 days = kept_days(own_days, default_days)
                 over = {'$lte': ['$status_changed', {'$subtract': ['$$NOW', round((days or 0) * _DAY_MS)]}]}

@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
-from iceprod_tasks.domain.retention import OVER
+from iceprod_tasks.domain.datasets import ENDED
 from iceprod_tasks.storage.client import ASCENDING, DESCENDING
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -67,7 +67,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # Whose retention is over? One key for each retention that ended datasets have.
         'ended': {
             'keys': [('status', _UP), ('retention_days', _UP), ('status_changed', _UP)],
-            'partialFilterExpression': {'status': {'$in': list(OVER)}},
+            'partialFilterExpression': {'status': {'$in': list(ENDED)}},
         },
         # Who depends on a dataset, and which datasets depend on any.
         'depends_on': {'keys': [('depends_on', _UP), ('status', _UP)]},

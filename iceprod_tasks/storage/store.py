@@ -5,9 +5,10 @@ from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
 from iceprod_tasks.storage.client import check_durability, collection, connect, create_indexes
 from iceprod_tasks.storage.counts import Counts
-from iceprod_tasks.storage.datasets import Datasets, Jobs
+from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
 from iceprod_tasks.storage.files import Files
+from iceprod_tasks.storage.jobs import Jobs
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iceprod_tasks.domain.datasets import DATASET_STATUSES
-from iceprod_tasks.domain.retention import LONGEST_DAYS, OVER, expires
+from iceprod_tasks.domain.datasets import DATASET_STATUSES, ENDED
+from iceprod_tasks.domain.retention import LONGEST_DAYS, expires
 
-ENDED = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+END = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 DAYS = st.none() | st.floats(0, LONGEST_DAYS)
 
 
@@ -20,28 +20,28 @@ DAYS = st.none() | st.floats(0, LONGEST_DAYS)
 def test_what_a_dataset_says_counts_before_what_the_service_says(
     own: float | None, default: float | None, after: float | None
 ) -> None:
-    dataset = {'status': 'complete', 'status_changed': ENDED, 'retention_days': own}
+    dataset = {'status': 'complete', 'status_changed': END, 'retention_days': own}
 
-    assert expires(dataset, default) == (None if after is None else ENDED + timedelta(days=after))
+    assert expires(dataset, default) == (None if after is None else END + timedelta(days=after))
 
 
 def test_a_dataset_of_before_there_were_retentions_says_nothing() -> None:
-    assert expires({'status': 'errors', 'status_changed': ENDED}, 1) == ENDED + timedelta(days=1)
+    assert expires({'status': 'errors', 'status_changed': END}, 1) == END + timedelta(days=1)
 
 
 @given(st.sampled_from(DATASET_STATUSES), DAYS, DAYS)
 def test_a_dataset_expires_only_after_its_end_and_only_if_somebody_says_so(
     status: str, own: float | None, default: float | None
 ) -> None:
-    end = expires({'status': status, 'status_changed': ENDED, 'retention_days': own}, default)
+    end = expires({'status': status, 'status_changed': END, 'retention_days': own}, default)
 
-    assert (end is not None) == (status in OVER and (own, default) != (None, None))
-    assert end is None or end >= ENDED
+    assert (end is not None) == (status in ENDED and (own, default) != (None, None))
+    assert end is None or end >= END
 
 
 @given(st.floats(0, LONGEST_DAYS), st.floats(0, LONGEST_DAYS))
 def test_a_longer_retention_never_ends_earlier(one: float, other: float) -> None:
-    dataset = {'status': 'complete', 'status_changed': ENDED}
+    dataset = {'status': 'complete', 'status_changed': END}
 
     first, second = (expires({**dataset, 'retention_days': days}, None) for days in sorted((one, other)))
 
