@@ -134,8 +134,8 @@ TRANSITIONS = {
         ),
         Transition('give up', _from('reset'), 'failed', 'scheduler: too many failures', outcome=Outcome.FAILED),
         Transition(
-            'suspend', _from('idle', 'waiting', 'queued', 'processing', 'reset'), 'suspended', 'user, operator',
-            claim=_CLOSE,
+            'suspend', _from('idle', 'waiting', 'queued', 'processing', 'reset'), 'suspended',
+            'user, operator; scheduler: a failed try in a debug dataset', claim=_CLOSE,
         ),
         Transition('resume', _from('suspended'), 'waiting', 'user, operator', blocked_target='idle'),
         Transition(

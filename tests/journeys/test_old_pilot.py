@@ -5,12 +5,11 @@ system; the second run of each test shows that the role pilot is enough.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from iceprod_tasks.domain.jobs import new_job
 from tests.conftest import Answer, Api
 from tests.rest.answers import DONE, refusal, seen
 
@@ -45,17 +44,6 @@ def with_times(answer: Answer) -> dict[str, Any]:
     return dict(answer.body)
 
 
-async def posted_job(system: Api, dataset_id: str, job_index: int) -> str:
-    """A job as an old materializer makes it.
-
-    The one place to change once `POST /jobs` is served: send {'dataset_id': ..., 'job_index': ...} as `system`,
-    expect 201, and return the `result`.
-    """
-    job = new_job(dataset_id, job_index, 1, datetime.now(UTC))
-    await system.service.store.jobs.add_absent([job])
-    return str(job['job_id'])
-
-
 class OldWorld:
     """The programs around a pilot: the one that submits, the one that makes jobs and tasks, the one that queues."""
 
@@ -76,7 +64,9 @@ class OldWorld:
 
     async def materialize(self, dataset_id: str) -> str:
         """The job, the task, its priority and its file."""
-        job_id = await posted_job(self.system, dataset_id, 0)
+        job = await self.system('POST', '/jobs', {'dataset_id': dataset_id, 'job_index': 0})
+        assert (job.status, set(job.body)) == (201, {'result'})
+        job_id = str(job.body['result'])
         task = {
             'dataset_id': dataset_id, 'job_id': job_id, 'task_index': 0, 'job_index': 0, 'name': 'generate',
             'depends': [], 'requirements': REQUIREMENTS,
