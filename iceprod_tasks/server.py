@@ -14,9 +14,12 @@ from iceprod_tasks.actions.service import Limits, Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.body_limit import BodyLimit
+from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
+from iceprod_tasks.storage.archives import Archives
 from iceprod_tasks.storage.store import Store
 
 log = logging.getLogger('iceprod_tasks.server')
@@ -35,6 +38,7 @@ def limits(settings: Settings) -> Limits:
         max_failures=settings.max_failures,
         retry_delay_seconds=settings.retry_delay_seconds,
         stop_grace_seconds=settings.stop_grace_seconds,
+        retention_days=settings.retention_days,
     )
 
 
@@ -79,18 +83,20 @@ async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> Async
     store = Store(mongodb_url, settings.mongodb_database)
     try:
         await store.prepare(allow_weak_durability=settings.allow_weak_durability)
-        service = Service(store, limits(settings))
+        service = Service(store, Archives(settings.archives), limits(settings))
         application = make_application(service, tokens)
-        server = HTTPServer(application, max_body_size=settings.body_limit_bytes, idle_connection_timeout=600)
+        limit = settings.body_limit_bytes
+        server = HTTPServer(BodyLimit(application, limit), max_body_size=limit, idle_connection_timeout=600)
         port = _listen(server, settings)
-        chores = asyncio.create_task(Scheduler(service).run()) if settings.scheduler else None
+        timers = (Scheduler(service), Retention(service)) if settings.scheduler else ()
+        chores = [asyncio.create_task(timer.run()) for timer in timers]
         try:
             yield Running(port, service)
         finally:
             server.stop()
-            if chores is not None:
-                chores.cancel()
-                await asyncio.gather(chores, return_exceptions=True)
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
             await application.finish(_FINISH_SECONDS)
             await server.close_all_connections()
     finally:

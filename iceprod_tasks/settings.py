@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
+from iceprod_tasks.domain.retention import LONGEST_DAYS
 
 MINIMUM_SECRET_BYTES = 32
 
@@ -38,6 +39,8 @@ class Settings:
         retry_delay_seconds: the delay before the second try of a reset task; it doubles with each failure.
         stop_grace_seconds: how long a pilot has to stop a task that is suspended or cancelled.
         body_limit_bytes: the largest request body.
+        retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
+        archive_dir: where archives of deleted datasets are written; None for `archive` in `data_dir`.
     """
 
     mongodb_url: str = ''
@@ -57,6 +60,8 @@ class Settings:
     retry_delay_seconds: float = 10.0
     stop_grace_seconds: float = 30.0
     body_limit_bytes: int = 8 * 1024 * 1024
+    retention_days: float | None = None
+    archive_dir: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -97,6 +102,13 @@ class Settings:
         shortest, longest = self.lease_bounds_seconds
         if not shortest <= self.lease_seconds <= longest:
             raise CannotStart(f'the lease must be between {shortest:g} and {longest:g} seconds')
+        if self.retention_days is not None and not 0 <= self.retention_days <= LONGEST_DAYS:
+            raise CannotStart(f'the retention must be between 0 and {LONGEST_DAYS} days')
+
+    @property
+    def archives(self) -> Path:
+        """The folder of archives."""
+        return self.archive_dir or self.data_dir / 'archive'
 
     def secret(self) -> str:
         """The secret that signs tokens: the one set, else the one kept beside the data (made once, mode 0600).

@@ -74,7 +74,7 @@ class Api:
         if body is not None:
             options['json'] = body
         response = await self._http.request(method, path, headers=headers, **options)
-        is_json = 'json' in response.headers.get('content-type', '')
+        is_json = 'application/json' in response.headers.get('content-type', '')
         return Answer(response.status_code, response.json() if is_json else None, response.headers, response.text)
 
     async def add_task(self, **fields: Any) -> str:
@@ -110,11 +110,14 @@ class Api:
 
 
 @pytest.fixture(scope='session')
-async def shared_api(mongodb_url: str) -> AsyncIterator[Api]:
+async def shared_api(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     """One service for all tests of a process; use `api`."""
     name = f'test_{uuid4().hex}'
     tokens = Tokens(SECRET)
-    settings = Settings(token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0)
+    settings = Settings(
+        token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0,
+        archive_dir=tmp_path_factory.mktemp('archive'),
+    )  # fmt: skip
     client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongodb_url)
     async with client, running(settings, mongodb_url, tokens) as up:
         api = Api(up, tokens, client[name])

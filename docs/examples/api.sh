@@ -6,15 +6,18 @@
 set -euo pipefail
 : "${ICEPROD_TASKS_SERVER:?}" "${ICEPROD_TASKS_TOKEN:?}"
 
-# call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status.
+# call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status. With FILE set, the
+# answer goes there.
 call() {
     local wanted=$1 method=$2 path=$3 body=${4:-}
     local -a options=(--silent --show-error --globoff --request "$method" --write-out '\n%{http_code}')
     options+=(--header "Authorization: Bearer $ICEPROD_TASKS_TOKEN")
     [ -z "$body" ] || options+=(--header 'Content-Type: application/json' --data "$body")
+    [ -z "${FILE:-}" ] || options+=(--output "$FILE")
     answer=$(curl "${options[@]}" "$ICEPROD_TASKS_SERVER$path")
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
-    echo "$status $method $path ${answer:0:200}"
+    local first_line=${answer%%$'\n'*}
+    echo "$status $method $path ${first_line:0:200}"
     [ "$status" = "$wanted" ] || { echo "expected $wanted" >&2; exit 1; }
 }
 
@@ -238,6 +241,14 @@ for _ in $(seq 60); do
 done
 answers '{"processing":2}'
 
+# Which of its tasks come next, and the parts that each one's priority consists of.
+for _ in $(seq 60); do
+    call 200 GET "/task_order?dataset_id=$dataset&limit=1"
+    [ "$answer" = '{"tasks":[]}' ] || break
+    sleep 0.5
+done
+answers '{"tasks":[{*"priority":*"factors":{"wish":1.0,*"age":0.0,*}}]}'
+
 # Its jobs, and one of them by two ways.
 call 200 GET "/datasets/$dataset/jobs?job_index=1&keys=job_index|status"
 answers '{"*":{*"job_index":1*}}'
@@ -275,6 +286,204 @@ call 200 POST "/datasets/$dataset/dataset_actions/suspend" '{"reason":"holidays"
 answers '{*"dataset":{"result":"changed","status":"suspended"},"jobs":{*},"tasks":{"changed":1,*}}'
 call 200 POST "/datasets/$dataset/dataset_actions/resume"
 answers '{*"dataset":{"result":"changed","status":"processing"},*"tasks":{"changed":2,*}}'
+
+
+## Logs, task stats, pilots and grids.
+
+# A pilot enters itself, or the program that submitted it does.
+call 201 POST /pilots '{"queue_host":"sub.example","queue_version":"2.6.1","resources":{"cpu":1,"memory":4.0}}'
+answers '{"result":"*"}'
+pilot=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+
+# It says where it runs and what it works on. Each change is a sign of life.
+call 200 PATCH "/pilots/$pilot" '{"site":"here","host":"node7","tasks":["'"$first"'"]}'
+answers '{*"site":"here"*}'
+call 400 PATCH "/pilots/$pilot" '{"pilot_id":"other"}'
+answers '{"code":400,"error":"key pilot_id cannot be changed"}'
+
+# Read it, and list those of a host.
+call 200 GET "/pilots/$pilot"
+answers '{*"start_date":""*}'
+call 200 GET '/pilots?queue_host=sub.example&host=node7&keys=site'
+answers "{*\"$pilot\":{*\"site\":\"here\"*}*}"
+
+# After a try it sends what it measured, under whatever keys.
+call 201 POST "/tasks/$first/task_stats" '{"dataset_id":"'"$dataset"'","time_used":3600,"task_stats":{"io.read":7}}'
+answers '{"result":"*"}'
+stat=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 400 POST "/tasks/$first/task_stats" '{"time_used":3600}'
+answers '{"code":400,"error":"Missing dataset_id in body"}'
+
+# Read it, list those of the task, and stream those of the dataset, a document a line.
+call 200 GET "/datasets/$dataset/tasks/$first/task_stats/$stat"
+answers '{*"io.read":7*}'
+call 200 GET "/datasets/$dataset/tasks/$first/task_stats?last=true&keys=task_id"
+answers "{\"$stat\":{*\"task_id\":\"$first\"*}}"
+call 200 GET "/datasets/$dataset/bulk/task_stats?after=2024-01-01&keys=task_stat_id"
+answers "{\"task_stat_id\":\"$stat\"}"$'\n'
+
+# It sends its log; the owner of the dataset may add one.
+call 201 POST /logs '{"name":"stdlog","task_id":"'"$first"'","dataset_id":"'"$dataset"'","data":"it began\nit ended"}'
+answers '{"result":"*"}'
+log=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 201 POST "/datasets/$dataset/logs" '{"name":"note","task_id":"'"$first"'","data":"looks good"}'
+
+# Read a log by two ways, and list them: those of the service by time and name, those of the task by name.
+call 200 GET "/logs/$log"
+answers '{*"data":"it began*it ended"*}'
+call 200 GET "/datasets/$dataset/logs/$log"
+answers '{*"name":"stdlog"*}'
+call 200 GET "/logs?from=2024-01-01&name=stdlog&dataset_id=$dataset&keys=name&limit=10"
+answers "{\"$log\":{*\"name\":\"stdlog\"*}}"
+call 200 GET "/datasets/$dataset/tasks/$first/logs?group=true&order=asc&keys=name"
+answers '{"logs":[{"name":"stdlog"},{"name":"note"}]}'
+
+# Remove one, and those of the task. A task without logs is 404.
+call 200 DELETE "/logs/$log"
+answers '{}'
+call 200 DELETE "/datasets/$dataset/tasks/$first/logs"
+answers '{}'
+call 404 GET "/datasets/$dataset/tasks/$first/logs"
+answers '{"code":404,"error":"Log not found"}'
+
+# The pilot leaves.
+call 200 DELETE "/pilots/$pilot"
+answers '{}'
+
+# The program that submits pilots enters itself too.
+call 201 POST /grids '{"host":"sub.example","queues":{"condor":"HTCondor"},"version":"2.6.1"}'
+answers '{"result":"*"}'
+grid=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 200 PATCH "/grids/$grid" '{"debug":true}'
+answers '{*"debug":true*}'
+call 200 GET "/grids/$grid"
+answers '{*"host":"sub.example"*}'
+call 200 GET /grids
+answers "{*\"$grid\":{*}*}"
+
+
+## Datasets as they change, and jobs that a client makes for itself.
+
+# A dataset without a config of ours: its client makes the jobs and tasks.
+call 201 POST /datasets \
+    '{"description":"by hand","jobs_submitted":1,"tasks_submitted":2,"tasks_per_job":2,"group":"simprod","priority":0.25}'
+dataset=$(sed 's/.*\/\(.*\)"}/\1/' <<< "$answer")
+
+# A config of another system is kept as it is, and no tasks are made from it.
+call 200 PUT "/config/$dataset" '{"version":3.1,"tasks":[{"trays":[]}]}'
+answers '{}'
+call 200 GET "/config/$dataset"
+answers '{"version":3.1,"tasks":[{"trays":[]}]}'
+
+# What it is, how urgent it is, its own status. The status of jobs and tasks stays.
+call 200 PUT "/datasets/$dataset/description" '{"description":"by hand, and changed"}'
+answers '{}'
+call 200 PUT "/datasets/$dataset/priority" '{"priority":0.75}'
+answers '{}'
+call 200 PUT "/datasets/$dataset/status" '{"status":"suspended"}'
+answers '{}'
+
+# A dataset may grow, and never shrinks.
+call 200 PUT "/datasets/$dataset/jobs_submitted" '{"jobs_submitted":2}'
+answers '{}'
+call 400 PUT "/datasets/$dataset/jobs_submitted" '{"jobs_submitted":1}'
+answers '{"code":400,"error":"jobs_submitted must be larger than before"}'
+call 200 GET "/datasets/$dataset"
+answers '{*"priority":0.75,*"status":"suspended",*"description":"by hand, and changed","jobs_submitted":2,*}'
+
+# Lists of groups and users too; and the ids of all datasets by status.
+call 200 GET '/datasets?status=suspended&groups=simprod|filtering&keys=jobs_submitted|tasks_submitted'
+answers "{*\"$dataset\":{*\"jobs_submitted\":2,\"tasks_submitted\":4*}*}"
+call 200 GET /dataset_summaries/status
+answers "{*\"suspended\":[*\"$dataset\"*]*}"
+
+# Make a job. A dataset has one for each job_index.
+call 201 POST /jobs '{"dataset_id":"'"$dataset"'","job_index":0}'
+answers '{"result":"*"}'
+job=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
+call 409 POST /jobs '{"dataset_id":"'"$dataset"'","job_index":0}'
+answers '{"code":409,"error":"there is a job with this job_id or job_index already"}'
+
+# Keep something with it; what identifies it stays.
+call 200 PATCH "/jobs/$job" '{"comment":"the first one"}'
+answers '{*"comment":"the first one"*}'
+call 400 PATCH "/jobs/$job" '{"job_index":5}'
+answers '{"code":400,"error":"key job_index cannot be changed"}'
+
+# Set the status of one job, and of up to 100 000 at once. Their tasks stay as they are.
+call 200 PUT "/datasets/$dataset/jobs/$job/status" '{"status":"errors"}'
+answers '{}'
+call 200 POST "/datasets/$dataset/job_actions/bulk_status/suspended" '{"jobs":["'"$job"'"]}'
+answers '{}'
+call 200 GET "/datasets/$dataset/job_summaries/status"
+answers "{\"suspended\":[\"$job\"]}"
+
+
+## Users and groups.
+
+# The roles that a token can have.
+call 200 GET /roles
+answers '{"results":["admin","system","user","pilot"]}'
+
+# A user is known from the first dataset on, or since somebody says so.
+call 200 PUT "/users/ada$run"
+answers '{}'
+call 409 PUT "/users/ada$run"
+answers '{"code":409,"error":"duplicate username"}'
+
+# How much the user counts beside others, from 0 to 1.
+call 200 PUT "/users/ada$run/priority" '{"priority":0.75}'
+answers '{}'
+call 200 GET "/users/ada$run"
+answers '{"username":"ada*","priority":0.75}'
+call 200 GET /users
+answers "{\"results\":[*{\"username\":\"ada$run\",\"priority\":0.75}*]}"
+
+# Forget the user again.
+call 200 DELETE "/users/ada$run"
+answers '{}'
+
+# The same for groups.
+call 200 PUT /groups/filtering/priority '{"priority":0.9}'
+answers '{}'
+call 200 GET /groups
+answers '{"results":[*{"name":"filtering","priority":0.9}*]}'
+
+# May somebody write this dataset? For programs that have checked who it is.
+call 200 POST /auths \
+    '{"name":"dataset_id","value":"'"$dataset"'","role":"write","username":"ada","groups":["simprod"]}'
+answers '{}'
+call 403 POST /auths \
+    '{"name":"dataset_id","value":"'"$dataset"'","role":"write","username":"ada","groups":["users"]}'
+answers '{"code":403,"error":"authorization failed"}'
+
+
+## The end of a dataset.
+
+# One that is to be deleted ten days after it has ended, with an archive first.
+call 201 POST /datasets \
+    '{"description":"soon gone","jobs_submitted":2,"tasks_submitted":2,"tasks_per_job":1,"group":"users",
+      "retention_days":10,"archive":true}'
+doomed=$(sed 's/.*\/\(.*\)"}/\1/' <<< "$answer")
+
+# It is to be kept for longer after all, and needs no archive.
+call 200 PUT "/datasets/$doomed/retention" '{"days":30.5,"archive":false}'
+answers '{}'
+
+# All that is kept of it: lines of JSON, compressed. The last one says how many there are.
+archive=$(mktemp)
+FILE=$archive call 200 GET "/datasets/$doomed/archive"
+answer=$(gunzip -c "$archive" | tail -n 1)
+rm "$archive"
+answers '{"end":true,"counts":{"dataset":1,"config":0,"access":1,"job":0,"task":0,*}}'
+
+# Delete it, although tasks may run, and all that belongs to it. The answer is what was removed.
+call 200 DELETE "/datasets/$doomed?force=true&archive=false"
+answers '{"deleted":{"tasks":0,"jobs":0,"files":0,"messages":0,"logs":0,"task_stats":0},"archive":null}'
+
+# It is gone.
+call 404 DELETE "/datasets/$doomed"
+answers '{"code":404,"error":"Dataset not found"}'
 
 
 ## What every route answers when something is wrong.

@@ -6,13 +6,13 @@ be repeated at any time: what has been moved is not moved again. `act_on_jobs` d
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.actions import ACTIONS, AS_NEW, VERDICTS, Action, Verdict
-from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.storage.moves import Part, Scope, parts, scopes
@@ -79,19 +79,19 @@ class Done:
         shown += examples[: max(0, EXAMPLES - len(shown))]
 
 
-async def act_on_tasks(service: Service, caller: Caller, dataset_id: str, asked: Asked) -> Done:
+async def act_on_tasks(service: Service, who: str, dataset_id: str, asked: Asked) -> Done:
     """Do something to tasks of a dataset.
 
     Args:
         service: the service.
-        caller: who asks.
+        who: asks for it, for the tasks' logs.
         dataset_id: of the dataset; tasks of others are refused.
         asked: what to do, and to which tasks.
 
     Raises:
         NotFound: there is no such dataset, or none of the tasks or jobs is its.
     """
-    run = _Run(service, dataset_id, asked, Note(caller.name, asked.reason or f'{asked.action} asked for'))
+    run = _Run(service, dataset_id, asked, Note(who, asked.reason or f'{asked.action} asked for'))
     total = await run.judge()
     if not total and (asked.tasks is not None or asked.jobs is not None):
         raise NotFound('Tasks not found')
@@ -185,7 +185,8 @@ class _Run:
             if not portion:
                 return moved
             if self._action.runs_again:
-                await self._reopen({task['job_id'] for task in portion})
+                # Before the tasks do, so that a crash between leaves nothing running in what has ended.
+                await self._reopen(portion)
             count = await self._moves.move(scope, part, portion)
             moved += count
             self._count(part, count)
@@ -193,12 +194,10 @@ class _Run:
             after = portion[-1]['_id']
             await asyncio.sleep(time.monotonic() - began)
 
-    async def _reopen(self, job_ids: set[str]) -> None:
-        """Let the jobs and the dataset go on; before their tasks do, so that a crash leaves nothing running in them."""
+    async def _reopen(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        """Let the jobs and the dataset go on."""
         if self.managed:
-            ended = ('errors', 'complete', 'suspended')
-            await self._service.store.jobs.set_status(sorted(job_ids), ended, 'processing')
-            await self._service.store.datasets.set_status(self._dataset_id, ('errors', 'complete'), 'processing')
+            await reopen(self._service, [{**task, 'dataset_id': self._dataset_id} for task in tasks])
 
     def _count(self, part: Part, count: int) -> None:
         self.done.count('changed', count)

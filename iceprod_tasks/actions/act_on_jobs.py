@@ -10,7 +10,6 @@ from typing import Any
 from iceprod_tasks.actions.act import Asked, Done, act_on_tasks
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.actions import DATASET_STEPS, JOB_STEPS, VERDICTS, GroupStep, Verdict
-from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import NotFound
 
 _AT_ONCE = 1000
@@ -33,7 +32,7 @@ class DatasetDone:
     tasks: Done
 
 
-async def act_on_jobs(service: Service, caller: Caller, dataset_id: str, asked: Asked) -> tuple[Done, Done]:
+async def act_on_jobs(service: Service, who: str, dataset_id: str, asked: Asked) -> tuple[Done, Done]:
     """Do something to jobs of a dataset and to all their tasks.
 
     Returns:
@@ -44,7 +43,7 @@ async def act_on_jobs(service: Service, caller: Caller, dataset_id: str, asked: 
     """
     jobs = await _move_jobs(service, dataset_id, asked)
     try:
-        return jobs, await act_on_tasks(service, caller, dataset_id, asked)
+        return jobs, await act_on_tasks(service, who, dataset_id, asked)
     except NotFound:
         # Jobs may have no tasks.
         if jobs.changed + jobs.unchanged + jobs.refused:
@@ -52,7 +51,7 @@ async def act_on_jobs(service: Service, caller: Caller, dataset_id: str, asked: 
         raise NotFound('Dataset not found' if asked.jobs is None else 'Jobs not found') from None
 
 
-async def act_on_dataset(service: Service, caller: Caller, dataset_id: str, asked: Asked) -> DatasetDone:
+async def act_on_dataset(service: Service, who: str, dataset_id: str, asked: Asked) -> DatasetDone:
     """Do something to a dataset, all its jobs and all its tasks.
 
     Raises:
@@ -67,7 +66,7 @@ async def act_on_dataset(service: Service, caller: Caller, dataset_id: str, aske
         if asked.action == 'hard_reset':
             await service.store.datasets.untruncate(dataset_id)
         await service.store.datasets.set_status(dataset_id, step.sources, step.target)
-    jobs, tasks = await act_on_jobs(service, caller, dataset_id, asked)
+    jobs, tasks = await act_on_jobs(service, who, dataset_id, asked)
     after = await service.store.datasets.get(dataset_id) or dataset
     return DatasetDone(verdict, after['status'], jobs, tasks)
 

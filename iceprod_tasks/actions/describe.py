@@ -7,12 +7,15 @@ from typing import Any
 from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.datasets import DATASET_STATUSES
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.jobs import JOB_STATUSES
+from iceprod_tasks.domain.retention import expires
 from iceprod_tasks.domain.statuses import STATUSES, in_order
 from iceprod_tasks.domain.tasks import SORTABLE, Task, for_readers
-from iceprod_tasks.storage.datasets import in_statuses, of_dataset
+from iceprod_tasks.storage.datasets import of_dataset
 from iceprod_tasks.storage.listing import Selection, cursor_after, page
+from iceprod_tasks.storage.readable import Choice
 
 PAGE_AT_MOST = 10_000
 """Tasks that a page with a cursor can have; a longer list is streamed."""
@@ -130,7 +133,7 @@ async def count_names(service: Service, dataset_id: str) -> dict[str, dict[str, 
 async def summarize(service: Service, dataset_id: str) -> AsyncIterator[tuple[str, AsyncIterator[str]]]:
     """The statuses that occur in a dataset, each with the ids of its tasks."""
     for status in in_order((await service.store.counts.by_status(dataset_id)).items()):
-        yield status, _ids(service, dataset_id, status)
+        yield status, _each_id(service.store.counts.ids_by_status(dataset_id, status), 'task_id')
 
 
 async def statistics(service: Service, dataset_id: str) -> dict[str, dict[str, Any]]:
@@ -142,18 +145,25 @@ async def statistics(service: Service, dataset_id: str) -> dict[str, dict[str, A
     return names
 
 
-async def list_datasets(
-    service: Service, caller: Caller, *, statuses: Sequence[str] = (), keys: Sequence[str] = ()
+def list_datasets(
+    service: Service, caller: Caller, choice: Choice, keys: Sequence[str] = ()
 ) -> AsyncIterator[dict[str, Any]]:
-    """The datasets that the caller may read, oldest first."""
-    readable = None if caller.serves else await service.store.datasets.readable_ids(caller.name, caller.groups)
+    """Those of some datasets that the caller may read, oldest first."""
     shown = [*keys, 'dataset_id'] if keys else []
-    async for dataset in service.store.datasets.select(in_statuses(*statuses, among=readable), keys=shown):
-        yield dataset
+    if caller.serves:
+        return service.store.datasets.select(choice.where, keys=shown)
+    return service.store.datasets.readable(choice.where, caller.name, caller.groups, shown)
+
+
+async def summarize_datasets(service: Service, caller: Caller) -> AsyncIterator[tuple[str, AsyncIterator[str]]]:
+    """The statuses of datasets, each with the ids of those that the caller may read."""
+    for status in DATASET_STATUSES:
+        found = list_datasets(service, caller, Choice(statuses=(status,)), ('dataset_id',))
+        yield status, _each_id(found, 'dataset_id')
 
 
 async def read_dataset(service: Service, dataset_id: str) -> dict[str, Any]:
-    """One dataset.
+    """One dataset, and when its retention is over.
 
     Raises:
         NotFound: there is no such dataset.
@@ -161,11 +171,11 @@ async def read_dataset(service: Service, dataset_id: str) -> dict[str, Any]:
     dataset = await service.store.datasets.get(dataset_id)
     if dataset is None:
         raise NotFound('Dataset not found')
-    return dataset
+    return {**dataset, 'expires': expires(dataset, service.limits.retention_days)}
 
 
 async def read_config(service: Service, dataset_id: str) -> dict[str, Any]:
-    """The config of a dataset, as it was given.
+    """The config of a dataset, as it was given but for the dataset's id.
 
     Raises:
         NotFound: it has none.
@@ -173,7 +183,7 @@ async def read_config(service: Service, dataset_id: str) -> dict[str, Any]:
     config = await service.store.datasets.config(dataset_id)
     if config is None:
         raise NotFound('Config not found')
-    return config
+    return {key: value for key, value in config.items() if key != 'dataset_id'}
 
 
 async def read_job(service: Service, job_id: str, *, dataset_id: str | None = None) -> dict[str, Any]:
@@ -207,9 +217,15 @@ async def count_jobs(service: Service, dataset_id: str) -> dict[str, int]:
     return {status: counts[status] for status in JOB_STATUSES if status in counts}
 
 
-async def _ids(service: Service, dataset_id: str, status: str) -> AsyncIterator[str]:
-    async for task in service.store.counts.ids_by_status(dataset_id, status):
-        yield task['task_id']
+async def summarize_jobs(service: Service, dataset_id: str) -> AsyncIterator[tuple[str, AsyncIterator[str]]]:
+    """The statuses of jobs, each with the ids of a dataset's jobs."""
+    for status in JOB_STATUSES:
+        yield status, _each_id(service.store.jobs.ids_by_status(dataset_id, status), 'job_id')
+
+
+async def _each_id(documents: AsyncIterator[dict[str, Any]], key: str) -> AsyncIterator[str]:
+    async for document in documents:
+        yield document[key]
 
 
 async def _shown(tasks: AsyncIterator[Task], caller: Caller, keys: Sequence[str]) -> AsyncIterator[Task]:

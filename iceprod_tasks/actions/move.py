@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFound
@@ -80,6 +81,9 @@ async def patch_task(service: Service, caller: Caller, task_id: str, changes: Ma
             raise InvalidRequest(f'key {key} cannot be changed')
     fields = dict(changes)
     transition = _transition(caller, fields.pop('status')) if 'status' in fields else None
+    if 'priority' in fields:
+        # Whoever says a priority means it: it is not computed any more.
+        fields['weighed'] = False
     if 'requirements' in fields:
         fields['signature'] = signature(fields['requirements'])
     task: Task | None = await service.store.tasks.patch(task_id, fields, transition, _note(caller))
@@ -103,16 +107,7 @@ def _note(caller: Caller) -> Note:
 
 async def _follow(service: Service, task_ids: Sequence[str], status: str) -> None:
     """Let jobs and datasets go on when their tasks do, and the scheduler know."""
-    if status not in ACTIVE:
-        service.news.stirred()
-        return
-    tasks = service.store.tasks.select({**among(task_ids), 'managed': True}, keys=('job_id', 'dataset_id'))
-    places = [(task['job_id'], task['dataset_id']) async for task in tasks]
-    if not places:
-        return
-    await service.store.jobs.set_status(
-        sorted({job_id for job_id, _ in places}), ('errors', 'complete', 'suspended'), 'processing'
-    )
-    for dataset_id in sorted({dataset_id for _, dataset_id in places}):
-        await service.store.datasets.set_status(dataset_id, ('errors', 'complete'), 'processing')
+    if status in ACTIVE:
+        tasks = service.store.tasks.select({**among(task_ids), 'managed': True}, keys=('job_id', 'dataset_id'))
+        await reopen(service, [task async for task in tasks])
     service.news.stirred()

@@ -9,7 +9,7 @@ _BOTH = (True, False)
 
 
 async def queue(service: Service, caller: Caller, number: int) -> int:
-    """Queue waiting tasks by priority, passing over those that depend on a known unfinished task.
+    """Queue waiting tasks by priority, passing over those that something holds back.
 
     Args:
         service: the service.

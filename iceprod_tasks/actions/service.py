@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
+from iceprod_tasks.storage.archives import Archives
 from iceprod_tasks.storage.store import Store
 
 
@@ -21,6 +22,7 @@ class Limits:
         max_failures: a task that failed more often is given up.
         retry_delay_seconds: before the second try; it doubles with each failure.
         stop_grace_seconds: how long a pilot has to stop what it is asked to stop.
+        retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
     """
 
     lease_seconds: float = 300.0
@@ -30,6 +32,7 @@ class Limits:
     max_failures: int = 10
     retry_delay_seconds: float = 10.0
     stop_grace_seconds: float = 30.0
+    retention_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class News:
 
     def __init__(self) -> None:
         self._ended: deque[Ended] = deque(maxlen=10_000)
+        self._reweigh = False
         self._event = asyncio.Event()
 
     def ended(self, task: Mapping[str, object]) -> None:
@@ -60,6 +64,16 @@ class News:
     def stirred(self) -> None:
         """Say that there may be something to do."""
         self._event.set()
+
+    def reweigh(self) -> None:
+        """Say that what priorities depend on was changed by hand."""
+        self._reweigh = True
+        self._event.set()
+
+    def take_reweigh(self) -> bool:
+        """Whether that was said since the last call."""
+        taken, self._reweigh = self._reweigh, False
+        return taken
 
     def take(self) -> list[Ended]:
         """All word since the last call."""
@@ -83,10 +97,12 @@ class Service:
 
     Args:
         store: where everything is kept.
+        archives: where datasets that are deleted leave their archives.
         limits: numbers that operators set.
         news: word from actions to the scheduler.
     """
 
     store: Store
+    archives: Archives
     limits: Limits = field(default_factory=Limits)
     news: News = field(default_factory=News)

@@ -11,6 +11,7 @@ from iceprod_tasks import server
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
+from iceprod_tasks.domain.retention import LONGEST_DAYS
 from iceprod_tasks.settings import Settings
 
 
@@ -39,6 +40,11 @@ from iceprod_tasks.settings import Settings
     '--max-requirement', 'ceiling', multiple=True, metavar='KEY=VALUE',
     help='No failure makes a requirement grow past this (cpu; memory, disk: GB; time: hours). Repeatable.',
 )  # fmt: skip
+@click.option(
+    '--retention-days', type=click.FloatRange(0, LONGEST_DAYS), metavar='N',
+    help='Days after its end at which a dataset is deleted, unless it says otherwise.  [default: never]',
+)  # fmt: skip
+@click.option('--archive-dir', type=click.Path(path_type=Path), help='Folder of archives.  [default: in --data]')
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
 @click.option('--allow-weak-durability', is_flag=True, help='Serve from a standalone MongoDB; crashes lose results.')
 @click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.cli.options import json_option, service, service_options
-from iceprod_tasks.client import AsyncClient
+from iceprod_tasks.client import AsyncClient, RankedTask
 from iceprod_tasks.domain.statuses import STATUSES
 
 _ENDED = ('complete', 'errors', 'suspended')
@@ -28,17 +28,23 @@ _LONGEST_DESCRIPTION = 22
 @click.argument('dataset_id', required=False)
 @service_options
 @json_option
+@click.option('--why-order', is_flag=True, help='Show the next tasks instead, and what makes their priorities.')
 @click.option('--wait', is_flag=True, help='Show it once, when the datasets have ended.')
 @click.option('--watch', is_flag=True, help='Show it again until the datasets have ended.')
 @click.option('--interval', type=click.FloatRange(0.1), default=2.0, show_default=True, help='Seconds between looks.')
-def status(dataset_id: str | None, server: str, token: str, **given: Any) -> None:
+def status(dataset_id: str | None, server: str, token: str, why_order: bool, **given: Any) -> None:
     """Count the tasks of DATASET_ID by name and status; of all datasets by status without one.
 
     \b
     Example:  iceprod-tasks status --watch
+              iceprod-tasks status --why-order
     """
+    show = _Show(**given)
+    if why_order and (show.wait or show.watch):
+        raise click.UsageError('--why-order is a single look: it goes with neither --wait nor --watch')
     with plainly():
-        asyncio.run(_show(service(server, token), dataset_id, _Show(**given)))
+        client = service(server, token)
+        asyncio.run(_show_order(client, dataset_id, show) if why_order else _show(client, dataset_id, show))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,7 @@ class _Show:
 
 
 async def _show(client: AsyncClient, dataset_id: str | None, show: _Show) -> None:
-    console = Console()
-    if not console.is_terminal:
-        # A file has no width to fit.
-        console.width = _WIDE
+    console = _console()
     async with client:
         looks = _looks(client, dataset_id, show)
         if show.watch and console.is_terminal and not show.as_json:
@@ -69,6 +72,20 @@ async def _show(client: AsyncClient, dataset_id: str | None, show: _Show) -> Non
             if found != before:
                 click.echo(json.dumps(found)) if show.as_json else console.print(_table(found))
             before = found
+
+
+async def _show_order(client: AsyncClient, dataset_id: str | None, show: _Show) -> None:
+    async with client:
+        tasks = await client.task_order(dataset_id or '')
+    click.echo(json.dumps({'tasks': tasks})) if show.as_json else _console().print(_order(tasks))
+
+
+def _console() -> Console:
+    console = Console()
+    if not console.is_terminal:
+        # A file has no width to fit.
+        console.width = _WIDE
+    return console
 
 
 async def _looks(client: AsyncClient, dataset_id: str | None, show: _Show) -> AsyncIterator[dict[str, Any]]:
@@ -141,6 +158,23 @@ def _dataset(found: dict[str, Any]) -> Table:
         numbers = [counts.get(status, 0) for status in STATUSES]
         table.add_row(escape(name), *(str(number or '·') for number in numbers), str(sum(numbers)))
     return table
+
+
+def _order(tasks: Sequence[RankedTask]) -> Table:
+    """A line a task; the parts of its priority in words, because a column each fits no terminal."""
+    table = _empty()
+    for name in ('dataset', 'job', 'task', 'status', 'priority', 'because of'):
+        table.add_column(name, justify='right' if name in ('job', 'priority') else 'left', overflow='fold')
+    for task in tasks:
+        place = (task['dataset_id'], str(task['job_index']), escape(task['name']), task['status'])
+        table.add_row(*place, f'{task["priority"]:g}', _reasons(task['factors']))
+    return table
+
+
+def _reasons(factors: dict[str, float] | None) -> str:
+    if factors is None:
+        return 'a priority of its own'
+    return ', '.join(f'{part:+g} {name.replace("_", " ")}' for name, part in factors.items() if part)
 
 
 def _empty(title: str | None = None) -> Table:

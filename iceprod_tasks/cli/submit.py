@@ -26,7 +26,7 @@ _ENDED = ('complete', 'errors', 'suspended')
 @service_options
 @click.option('--jobs', type=click.IntRange(1), help='How many jobs.  [default: `jobs` in FILE, else 1]')
 @click.option('--group', default='users', show_default=True, help='Group that owns the dataset.')
-@click.option('--priority', type=float, help='Priority of its tasks.  [default: 0.5]')
+@click.option('--priority', type=float, help='How much it matters among your own datasets.  [default: 0.5]')
 @click.option('--description', help='In place of the one in FILE.')
 @click.option('--wait', is_flag=True, help='Return when the dataset has ended; exit 1 unless it is complete.')
 @json_option

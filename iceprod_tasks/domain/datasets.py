@@ -3,11 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.domain.dependencies import check_circles, graph
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.files import check_local
 from iceprod_tasks.domain.placeholders import unknown_names
 
 DATASET_STATUSES = ('processing', 'truncated', 'suspended', 'errors', 'complete')
+"""All statuses, in the order every summary lists them."""
+
+ENDED = ('errors', 'complete')
+"""Where a dataset has an end_date."""
 
 CONFIG_VERSION = 1
 """The `version` of configs that this service materializes; others are other systems' and stay untouched."""
@@ -26,25 +31,36 @@ def new_dataset(given: Mapping[str, Any], *, dataset_id: str, number: int, owner
     """A dataset as it is first stored.
 
     Args:
-        given: description, jobs_submitted, tasks_submitted, tasks_per_job, group and optional fields.
+        given: description, jobs_submitted, tasks_submitted, tasks_per_job, group and optional fields; `depends_on`,
+            the sorted ids of the other datasets that its tasks depend on.
         dataset_id: its id.
         number: its running number.
         owner: name of the user who submits it.
         now: the time of creation, UTC.
     """
+    status = given.get('status', 'processing')
     return {
         'priority': DEFAULT_PRIORITY,
         'debug': False,
         'jobs_immutable': False,
-        'status': 'processing',
+        'retention_days': None,
+        'archive': False,
+        'status': status,
+        'depends_on': [],
         **given,
         'dataset_id': dataset_id,
         'dataset': number,
         'username': owner,
         'start_date': now,
-        'end_date': None,
+        'truncated': status == 'truncated',
+        'end_date': now if status in ENDED else None,
         'status_changed': now,
         'jobs_materialized': 0,
+        'deleting': None,
+        'base_priority': None,
+        'base_factors': None,
+        'base_version': 0,
+        'base_version_applied': 0,
     }
 
 
@@ -62,14 +78,30 @@ def access_record(dataset_id: str, owner: str, group: str) -> dict[str, Any]:
 def check_sizes(given: Mapping[str, Any]) -> None:
     """Refuse numbers of jobs and tasks that contradict each other.
 
+    A dataset without jobs is there to grow, and needs to know its tasks a job; of others old clients may leave it out.
+
     Raises:
         InvalidRequest: they do.
     """
     jobs, tasks, per_job = given['jobs_submitted'], given['tasks_submitted'], given['tasks_per_job']
-    if per_job <= 0:
+    if jobs == 0 and per_job <= 0:
         raise InvalidRequest('"tasks_per_job" must be > 0')
     if tasks != 0 and jobs * per_job != tasks:
-        raise InvalidRequest('"tasks_per_job" does not match "tasks_submitted"')
+        raise InvalidRequest('"tasks_per_job" does not match "tasks_submitted"/"jobs_submitted"')
+
+
+def check_growth(dataset: Mapping[str, Any], jobs_submitted: int) -> None:
+    """Say why a dataset cannot have so many jobs.
+
+    Raises:
+        InvalidRequest: their number is fixed or larger already, or nobody knows how many tasks a job has.
+    """
+    if dataset['jobs_immutable']:
+        raise InvalidRequest('jobs_submitted is immutable')
+    if dataset['jobs_submitted'] > jobs_submitted:
+        raise InvalidRequest('jobs_submitted must be larger than before')
+    if dataset['tasks_per_job'] <= 0:
+        raise InvalidRequest('tasks_per_job not valid')
 
 
 def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
@@ -80,7 +112,7 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
         tasks_per_job: of the dataset, None when it has no record.
 
     Raises:
-        InvalidRequest: a placeholder or dependency names nothing, two tasks have one name, dependencies form a
+        InvalidRequest: a placeholder names nothing, two tasks have one name, dependencies inside the config form a
             circle, a file would leave its directory, or the number of tasks is not the dataset's.
     """
     tasks: Sequence[Mapping[str, Any]] = config['tasks']
@@ -94,44 +126,7 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
             raise InvalidRequest(f'tasks[{index}].name: {task["name"]} is already the name of another task')
         for number, file in enumerate(task.get('files', ())):
             check_local(file.get('local', ''), f'tasks[{index}].files[{number}].local')
-    dependency_order(tasks)
-
-
-def dependency_indexes(tasks: Sequence[Mapping[str, Any]]) -> list[list[int]]:
-    """For each task of a config, the places of the tasks that it waits for.
-
-    Raises:
-        InvalidRequest: a dependency is no task of the config.
-    """
-    places = {task['name']: index for index, task in enumerate(tasks)}
-    result = []
-    for index, task in enumerate(tasks):
-        for position, name in enumerate(task.get('depends', ())):
-            if name not in places:
-                raise InvalidRequest(f'tasks[{index}].depends[{position}]: there is no task named {name}')
-        result.append([places[name] for name in dict.fromkeys(task.get('depends', ()))])
-    return result
-
-
-def dependency_order(tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The places of a config's tasks, each after those that it waits for.
-
-    Raises:
-        InvalidRequest: some wait for each other, or for what does not exist.
-    """
-    waits_for = {index: set(depends) for index, depends in enumerate(dependency_indexes(tasks))}
-    ordered: list[int] = []
-    while waits_for:
-        ready = [index for index, depends in waits_for.items() if not depends]
-        if not ready:
-            stuck = ', '.join(tasks[index]['name'] for index in sorted(waits_for))
-            raise InvalidRequest(f'tasks: dependencies form a circle: {stuck}')
-        for index in ready:
-            del waits_for[index]
-        for depends in waits_for.values():
-            depends.difference_update(ready)
-        ordered += ready
-    return ordered
+    check_circles('', tasks, graph('', tasks, {}), {})
 
 
 def ended_as(job_counts: Mapping[str, int]) -> str | None:

@@ -8,10 +8,12 @@
     │   └── NoWork              nothing queued fits the offer
     ├── Conflict                what is asked contradicts what is stored
     │   ├── IllegalTransition   the status table does not allow it for this caller
-    │   └── StaleClaim          the report belongs to a claim that is not the task's
+    │   ├── StaleClaim          the report belongs to a claim that is not the task's
+    │   └── BeingDeleted        the dataset is going away and takes no changes
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
+    │   └── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
     └── CannotStart             the service cannot be brought up; the text says what to mend
 
 An error's default text is the first line of its docstring. Surfaces choose how a class looks on the wire;
@@ -84,6 +86,10 @@ class StaleClaim(Conflict):
     """The claim is not the task's current claim."""
 
 
+class BeingDeleted(Conflict):
+    """the dataset is being deleted."""
+
+
 class ClaimOver(IceprodTasksError):
     """This claim is over."""
 
@@ -94,6 +100,10 @@ class TooLarge(IceprodTasksError):
 
 class Unavailable(IceprodTasksError):
     """The database does not answer; repeat the same request."""
+
+
+class ArchiveFailed(Unavailable):
+    """The archive cannot be written."""
 
 
 class CannotStart(IceprodTasksError):

@@ -29,7 +29,7 @@ CLAIM_FIELDS = ('claim_id', 'instance_id', 'claims', 'epoch', 'lease_until', 'le
 
 SERVICE_FIELDS = (
     *CLAIM_FIELDS, 'status_changed', 'create_date', 'log', 'signature', 'managed', 'outcome', 'phase', 'steps',
-    'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
+    'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id', 'priority_offset', 'weighed',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 
@@ -53,7 +53,9 @@ def materialized_id(dataset_id: str, job_index: int, task_index: int) -> str:
     return uuid.uuid5(uuid.NAMESPACE_OID, f'task:{dataset_id}:{job_index}:{task_index}').hex
 
 
-def new_task(given: Mapping[str, Any], task_id: str, now: Any, *, managed: bool) -> Task:
+def new_task(
+    given: Mapping[str, Any], task_id: str, now: Any, *, managed: bool, priority_offset: float | None = None
+) -> Task:
     """A task as it is first stored.
 
     Args:
@@ -61,6 +63,7 @@ def new_task(given: Mapping[str, Any], task_id: str, now: Any, *, managed: bool)
         task_id: its id.
         now: the time of creation, UTC.
         managed: whether the dataset has a record, so that the scheduler cares for the task.
+        priority_offset: what it adds to the base of its dataset; None for a task that keeps the priority it has.
 
     Returns:
         The document.
@@ -80,6 +83,8 @@ def new_task(given: Mapping[str, Any], task_id: str, now: Any, *, managed: bool)
         'site': '',
         'signature': signature(given['requirements']),
         'managed': managed,
+        'weighed': priority_offset is not None,
+        'priority_offset': priority_offset or 0.0,
         'claim_id': '',
         'instance_id': '',
         'claims': [],

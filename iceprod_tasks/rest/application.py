@@ -11,7 +11,19 @@ from tornado.web import Application, RequestHandler
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import NotFoundHandler
-from iceprod_tasks.rest.handlers import actions, datasets, health, jobs, tasks
+from iceprod_tasks.rest.handlers import (
+    actions,
+    datasets,
+    health,
+    jobs,
+    logs,
+    pilots,
+    retention,
+    task_order,
+    task_stats,
+    tasks,
+    users,
+)
 from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
@@ -54,7 +66,9 @@ def make_application(service: Service, tokens: Tokens) -> NativeApplication:
     handler_cfg: dict[str, Any] = {'service': service, 'tokens': tokens}
     routes: list[Any] = [
         *tasks.setup(handler_cfg)['routes'],
-        *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *health.ROUTES), handler_cfg),
+        *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
+        *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
+        *specs(health.ROUTES, handler_cfg),
     ]
     return NativeApplication(routes)
 

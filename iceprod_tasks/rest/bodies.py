@@ -4,7 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import orjson
 from jsonschema import Draft202012Validator, validators
 
 from iceprod_tasks.domain.errors import InvalidRequest
+from iceprod_tasks.domain.times import wire_time
 
 DEEPEST = 32
 _INT64 = 2**63
@@ -30,7 +31,7 @@ def render(value: Any) -> bytes:
 
 def _time(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')
+        return wire_time(value)
     raise TypeError(f'{type(value).__name__} is not JSON')
 
 

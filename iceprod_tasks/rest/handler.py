@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
@@ -13,6 +14,7 @@ from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import errors
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.auth import Tokens
 
@@ -59,6 +61,7 @@ class Handler(RequestHandler):
         Raises:
             NotAuthenticated: no valid token.
             NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
+            BeingDeleted: the request would change a dataset that is being deleted.
         """
         cast(Any, self.application).begin(self)
         access = self.access.get((self.request.method or '').lower())
@@ -71,6 +74,8 @@ class Handler(RequestHandler):
             raise errors.NotPermitted
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+        if access.dataset == 'write' and not access.while_deleting:
+            await permit.check_kept(self.service, self.path_kwargs['dataset_id'])
 
     def body(self, schema: str, *, optional: bool = False, free_keys: tuple[str, ...] = ()) -> dict[str, Any]:
         """The request's body.
@@ -115,6 +120,41 @@ class Handler(RequestHandler):
             return None if text is None else bodies.bounded(int(text))
         except ValueError:
             raise errors.InvalidRequest(f'Bad argument "{name}": must be integer') from None
+
+    def number(self, name: str) -> int:
+        """An argument that says how many, 0 when absent, which means all.
+
+        Raises:
+            InvalidRequest: it is no integer, or less than 0.
+        """
+        number = self.integer(name) or 0
+        if not 0 <= number < 2**31:
+            raise errors.InvalidRequest(f'Bad argument "{name}": must be from 0 to 2147483647')
+        return number
+
+    def flag(self, name: str) -> bool:
+        """An argument that is true or false, false when absent; in any of the words that old clients use."""
+        return (self.argument(name) or '').lower() in ('true', 't', 'yes', 'y', '1')
+
+    def boolean(self, name: str) -> bool | None:
+        """An argument that is `true` or `false`, None when absent.
+
+        Raises:
+            InvalidRequest: it is something else.
+        """
+        text = self.argument(name)
+        if text not in (None, 'true', 'false'):
+            raise errors.InvalidRequest(f'Bad argument "{name}": must be true or false')
+        return None if text is None else text == 'true'
+
+    def time(self, name: str) -> datetime | None:
+        """An argument that is a time, None when absent.
+
+        Raises:
+            InvalidRequest: it is something else.
+        """
+        text = self.argument(name)
+        return read_time(text, name) if text else None
 
     def words(self, name: str) -> list[str]:
         """An argument that is a list of words with `|` between them; empty when absent."""
@@ -168,6 +208,24 @@ class Handler(RequestHandler):
             yield separator + bodies.render(document[key]) + b':' + bodies.render(document)
             separator = b','
         yield b'}' if separator == b',' else b'{}'
+
+    async def as_lines(self, documents: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+        """The documents, each on a line of its own."""
+        async for document in documents:
+            yield bodies.render(document) + b'\n'
+
+    async def as_groups(self, groups: AsyncIterator[tuple[str, AsyncIterator[str]]]) -> AsyncIterator[bytes]:
+        """The pieces of `{name: [id, ...], ...}`; a group without ids is left out."""
+        opening = b'{'
+        async for name, ids in groups:
+            separator = opening + bodies.render(name) + b':['
+            async for each in ids:
+                yield separator + bodies.render(each)
+                separator = b','
+            if separator == b',':
+                yield b']'
+                opening = b','
+        yield b'}' if opening == b',' else b'{}'
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error; its class decides the status."""

@@ -24,10 +24,12 @@ class Access:
     Args:
         roles: one of them is needed; none means that anybody may, without a token.
         dataset: what the dataset in the path must grant to a user, beside the role.
+        while_deleting: whether it is allowed with `write` on a dataset that is being deleted.
     """
 
     roles: tuple[str, ...] = ()
     dataset: Literal['read', 'write'] | None = None
+    while_deleting: bool = False
 
 
 ANYBODY = Access()
@@ -36,7 +38,12 @@ PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
 READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
+ADMINS = Access(('admin',))
+PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
 PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
+OWNERS_READ = Access(('admin', 'user'), 'read')
+OWNERS_WRITE = Access(('admin', 'user'), 'write')
+PEOPLE_DELETE = Access(('admin', 'system', 'user'), 'write', while_deleting=True)
 
 
 @dataclass(frozen=True, slots=True)

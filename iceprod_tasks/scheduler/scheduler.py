@@ -8,15 +8,20 @@ from collections.abc import Awaitable, Callable
 from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.require import sign
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.actions.weigh import weigh
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.scheduler import chores
+from iceprod_tasks.scheduler.walks import Walks
 
 log = logging.getLogger('iceprod_tasks.scheduler')
 
 _SHORTEST_PAUSE_SECONDS = 0.05
 _JOBS_AT_ONCE = 500
 _DATASETS_AT_ONCE = 200
-_WORTH_A_LINE = frozenset({'materialize', 'datasets'})
+_PILOTS_AT_ONCE = 500
+_PRUNE_SECONDS = 60.0
+_WEIGH_SECONDS = 10.0
+_WORTH_A_LINE = frozenset({'materialize', 'datasets', 'prune'})
 
 
 class Scheduler:
@@ -34,6 +39,10 @@ class Scheduler:
         self._idle_after: object = None
         self._jobs_after: object = None
         self._datasets_from = 0
+        self._pilots_after: object = None
+        self._prune_at = 0.0
+        self._walks = Walks(service)
+        self._weighed: float | None = None
 
     async def run(self) -> None:
         """Run until cancelled. A chore that fails is tried again at the next turn."""
@@ -62,7 +71,9 @@ class Scheduler:
     async def sweep(self) -> int:
         """Look for all there is to do, a bounded portion of each kind; how much was changed."""
         service = self._service
-        changed = await self._safely('materialize', lambda: materialize_all(service))
+        changed = await self._safely('weigh', self._weigh)
+        changed += await self._safely('materialize', lambda: materialize_all(service))
+        changed += await self._safely('priorities', self._walks.go_on)
         changed += await self._safely('sign', lambda: sign(service))
         changed += await self._safely('stop', lambda: chores.end_stops(service))
         changed += await self._safely('retry', self._retry)
@@ -70,6 +81,7 @@ class Scheduler:
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))
         changed += await self._safely('jobs', self._end_next)
         changed += await self._safely('datasets', self._end_next_datasets)
+        await self._prune_now_and_then()
         if changed:
             # What one chore changed may be work for another.
             service.news.stirred()
@@ -89,13 +101,21 @@ class Scheduler:
             log.log(level, '%s: %d', action, changed, extra={'action': action})
         return changed
 
+    async def _weigh(self) -> int:
+        """Weigh all datasets when it is time, or when something was changed by hand."""
+        now = time.monotonic()
+        asked = self._service.news.take_reweigh()
+        if not asked and self._weighed is not None and now - self._weighed < _WEIGH_SECONDS:
+            return 0
+        self._weighed = now
+        return await weigh(self._service)
+
     async def _retry(self) -> int:
         return await chores.retry(self._service, await chores.active_datasets(self._service))
 
     async def _release_next(self) -> int:
         active = await chores.active_datasets(self._service)
-        idle = await self._service.store.sweeps.idle(active, self._idle_after, chores.AT_ONCE)
-        self._idle_after = idle[-1]['_id'] if len(idle) == chores.AT_ONCE else None
+        idle, self._idle_after = await self._service.store.sweeps.idle(active, self._idle_after, chores.AT_ONCE)
         return await chores.release(self._service, idle)
 
     async def _end_named(self, job_ids: list[str]) -> int:
@@ -112,3 +132,16 @@ class Scheduler:
         start = self._datasets_from if self._datasets_from < len(active) else 0
         self._datasets_from = start + _DATASETS_AT_ONCE
         return await chores.end_datasets(self._service, active[start : self._datasets_from])
+
+    async def _prune_now_and_then(self) -> None:
+        if time.monotonic() < self._prune_at:
+            return
+        pruned = await self._safely('prune', lambda: chores.prune(self._service))
+        await self._safely('drop ended', self._drop_next_ended)
+        # Where there was a whole portion, there may be another one.
+        self._prune_at = time.monotonic() + (0.0 if pruned >= chores.PRUNED_AT_ONCE else _PRUNE_SECONDS)
+
+    async def _drop_next_ended(self) -> int:
+        pilots = await self._service.store.pilots.portion(self._pilots_after, _PILOTS_AT_ONCE)
+        self._pilots_after = pilots[-1]['_id'] if len(pilots) == _PILOTS_AT_ONCE else None
+        return await chores.drop_ended(self._service, pilots)

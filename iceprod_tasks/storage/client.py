@@ -38,6 +38,8 @@ DESCENDING = pymongo.DESCENDING
 _DUPLICATE_KEY = 11000
 # A primary that is going or gone, by its own words: the write may be there or not.
 _UNDECIDED_CODES = frozenset({6, 7, 89, 91, 189, 9001, 10107, 11600, 11602, 13435, 13436, 262, 50, 64})
+# A document that only became too large by an update.
+_TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
 _LONG_SECONDS = 60.0
 
 
@@ -103,6 +105,8 @@ def driver_errors() -> Iterator[None]:
     except PyMongoError as error:
         if _outcome_unknown(error):
             raise Unavailable from error
+        if isinstance(error, OperationFailure) and error.code in _TOO_LARGE_CODES:
+            raise TooLarge('the document would be too large for the database') from error
         raise
     except (BSONError, OverflowError, UnicodeEncodeError) as error:
         raise InvalidRequest('the request has a value that cannot be stored') from error

@@ -1,9 +1,10 @@
 """Counts, summaries and statistics of tasks and jobs."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.storage.tasks import in_dataset
 
 
 class Counts:
@@ -21,6 +22,11 @@ class Counts:
     async def by_status(self, dataset_id: str | None = None) -> dict[str, int]:
         """Tasks a status, in one snapshot; statuses without tasks are absent."""
         return await _by_status(self._tasks, {} if dataset_id is None else {'dataset_id': dataset_id})
+
+    async def in_statuses(self, dataset_id: str, statuses: Iterable[str]) -> int:
+        """How many tasks of a dataset are in one of some statuses."""
+        async with self._tasks.patience():
+            return await self._tasks.count(in_dataset(dataset_id, sorted(statuses)))
 
     async def jobs_by_status(self, dataset_id: str) -> dict[str, int]:
         """Jobs of a dataset a status; statuses without jobs are absent."""

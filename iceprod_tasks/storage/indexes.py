@@ -5,6 +5,7 @@ from typing import Any
 
 from pymongo import IndexModel
 
+from iceprod_tasks.domain.retention import OVER
 from iceprod_tasks.storage.client import ASCENDING, DESCENDING
 
 _UP, _DOWN = ASCENDING, DESCENDING
@@ -50,14 +51,36 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'messages': {
         'message_id': {'keys': [('message_id', _UP)], 'unique': True},
         'task': {'keys': [('task_id', _UP), ('when', _UP)]},
+        # Nothing but the end of a dataset asks for this.
+        'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
     },
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
+        'username': {'keys': [('username', _UP), ('_id', _UP)]},
+        'group': {'keys': [('group', _UP), ('_id', _UP)]},
+        # Deletions that were interrupted.
+        'deleting': {
+            'keys': [('deleting.until', _UP)],
+            'partialFilterExpression': {'deleting.until': {'$exists': True}},
+        },
+        # Whose retention is over? One key for each retention that ended datasets have.
+        'ended': {
+            'keys': [('status', _UP), ('retention_days', _UP), ('status_changed', _UP)],
+            'partialFilterExpression': {'status': {'$in': list(OVER)}},
+        },
+        # Who depends on a dataset, and which datasets depend on any.
+        'depends_on': {'keys': [('depends_on', _UP), ('status', _UP)]},
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
-        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('_id', _UP)]},
+        # One job a place of a dataset with a record: two programs that make jobs at once cannot make twins.
+        'place': {
+            'keys': [('dataset_id', _UP), ('job_index', _UP)],
+            'unique': True,
+            'partialFilterExpression': {'tasks_total': {'$gt': 0}},
+        },
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
     },
     'config': {'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True}},
@@ -66,6 +89,33 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # Listings ask which datasets a caller may read.
         'read_users': {'keys': [('read_users', _UP)]},
         'read_groups': {'keys': [('read_groups', _UP)]},
+    },
+    # A log can be megabytes long. So what a listing filters and sorts by stands in the index it runs on, and only logs
+    # that are shown are read.
+    'logs': {
+        'log_id': {'keys': [('log_id', _UP)], 'unique': True},
+        'task': {'keys': [('task_id', _UP), ('timestamp', _UP), ('_id', _UP), ('name', _UP), ('dataset_id', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('timestamp', _UP), ('_id', _UP), ('name', _UP)]},
+        'name': {'keys': [('name', _UP), ('timestamp', _UP), ('_id', _UP)]},
+        'timestamp': {'keys': [('timestamp', _UP), ('_id', _UP)]},
+    },
+    'task_stats': {
+        'task_stat_id': {'keys': [('task_stat_id', _UP)], 'unique': True},
+        'dataset': {'keys': [('dataset_id', _UP), ('task_id', _UP), ('create_date', _UP), ('_id', _UP)]},
+    },
+    'pilots': {
+        'pilot_id': {'keys': [('pilot_id', _UP)], 'unique': True},
+        'queue_host': {'keys': [('queue_host', _UP), ('_id', _UP)]},
+        'host': {'keys': [('host', _UP), ('_id', _UP)]},
+        'last_update': {'keys': [('last_update', _UP)]},
+    },
+    'grids': {'grid_id': {'keys': [('grid_id', _UP)], 'unique': True}},
+    'users': {'username': {'keys': [('username', _UP)], 'unique': True}},
+    'groups': {'name': {'keys': [('name', _UP)], 'unique': True}},
+    # Datasets that are gone, until nothing can come for them any more.
+    'deletions': {
+        'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
+        'clear_after': {'keys': [('clear_after', _UP)]},
     },
 }
 

@@ -1,16 +1,19 @@
 """Queueing: the best waiting tasks that nothing holds back, and how full the queue is."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.holding import blocked, portions
 from iceprod_tasks.storage.kinds import Kinds
-from iceprod_tasks.storage.tasks import blocked
 from iceprod_tasks.storage.transitions import Note, guard, update
 
 # Two values of `managed` a signature, and 200 scans are what MongoDB merges.
 _SIGNATURES_A_QUERY = 100
 _BEST_FIRST = [('priority', -1), ('_id', 1)]
+_READ = dict.fromkeys(('task_id', 'priority', 'depends', 'managed'), True)
+_HELD_AT_ONCE = 2000
 _QUEUE = TRANSITIONS['queue']
 
 
@@ -39,15 +42,22 @@ class Queueing:
         return sorted(found)
 
     async def best(
-        self, signatures: Sequence[str], number: int, *, managed: Sequence[bool], above: float | None = None
+        self,
+        signatures: Sequence[str],
+        number: int,
+        *,
+        managed: Sequence[bool],
+        above: float | None = None,
+        dataset_ids: Sequence[str] | None = None,
     ) -> list[Document]:
-        """The best waiting tasks that depend on no known unfinished task.
+        """The best waiting tasks that nothing holds back, as `blocked` says.
 
         Args:
             signatures: among which to look.
             number: how many at the most.
             managed: whether tasks of datasets with a record, without one, or both.
             above: only those of a higher priority.
+            dataset_ids: only those of these datasets.
 
         Returns:
             `_id` and priority of each, the best first.
@@ -61,18 +71,28 @@ class Queueing:
             }
             if above is not None:
                 where['priority'] = {'$gt': above}
+            if dataset_ids is not None:
+                where['dataset_id'] = {'$in': list(dataset_ids)}
             found += await self._best_of(where, number)
         return sorted(found, key=lambda task: (-task['priority'], task['_id']))[:number]
 
     async def _best_of(self, where: Document, number: int) -> list[Document]:
         """The best of one query, looked at twice only where something holds tasks at the head back."""
-        fields = {'task_id': True, 'priority': True, 'depends': True}
-        head = [task async for task in self._tasks.find(where, fields, sort=_BEST_FIRST, limit=number)]
+        head = [task async for task in self._tasks.find(where, _READ, sort=_BEST_FIRST, limit=number)]
         held = await blocked(self._tasks, head)
-        if not held or len(head) < number:
-            return [task for task in head if task['task_id'] not in held]
-        async with self._tasks.patience():
-            return [task async for task in self._tasks.aggregate(_unblocked(where, number))]
+        free = [task for task in head if task['task_id'] not in held]
+        return free if not held or len(head) < number else await self._first_free(where, number)
+
+    async def _first_free(self, where: Document, number: int) -> list[Document]:
+        free: list[Document] = []
+        tasks = self._tasks.find(where, _READ, sort=_BEST_FIRST, batch_size=_HELD_AT_ONCE)
+        async with aclosing(portions(tasks, _HELD_AT_ONCE)) as some:
+            async for portion in some:
+                held = await blocked(self._tasks, portion)
+                free += [task for task in portion if task['task_id'] not in held]
+                if len(free) >= number:
+                    break
+        return free[:number]
 
     async def queue(self, tasks: Sequence[Document], note: Note) -> int:
         """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
@@ -94,24 +114,3 @@ class Queueing:
             sort=[('priority', 1), ('_id', -1)],
         )
         return found['priority'] if found else None
-
-
-def _unblocked(where: Document, number: int) -> list[Document]:
-    unfinished = [{'$match': {'status': {'$ne': 'complete'}}}, {'$limit': 1}, {'$project': {'_id': 1}}]
-    return [
-        {'$match': where},
-        {'$sort': dict(_BEST_FIRST)},
-        {'$project': {'priority': 1, 'depends': 1}},
-        {
-            '$lookup': {
-                'from': 'tasks',
-                'localField': 'depends',
-                'foreignField': 'task_id',
-                'pipeline': unfinished,
-                'as': 'held_by',
-            }
-        },
-        {'$match': {'held_by': []}},
-        {'$limit': number},
-        {'$project': {'priority': 1}},
-    ]

@@ -1,17 +1,27 @@
 """All collections of the service behind one object, opened once a process."""
 
 from iceprod_tasks.storage import indexes
+from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
 from iceprod_tasks.storage.client import check_durability, collection, connect, create_indexes
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets, Jobs
+from iceprod_tasks.storage.deletions import Deletions
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.order import Order
+from iceprod_tasks.storage.people import People
+from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.sweeps import Sweeps
+from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
+from iceprod_tasks.storage.weights import Weights
+
+_COLLECTIONS = (*PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids')
 
 
 class Store:
@@ -25,21 +35,27 @@ class Store:
     def __init__(self, url: str, database: str) -> None:
         self._client = connect(url)
         self._database = database
-        kept = {
-            name: collection(self._client, database, name)
-            for name in ('tasks', 'files', 'messages', 'datasets', 'jobs', 'config', 'auths', 'counters')
-        }
+        kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
         kinds = Kinds(kept['tasks'])
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
+        self.order = Order(kept['tasks'], kinds, self.queueing)
         self.counts = Counts(kept['tasks'], kept['jobs'])
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])
         self.messages = Messages(kept['messages'])
         self.datasets = Datasets(kept['datasets'], kept['config'], kept['auths'], kept['counters'])
         self.jobs = Jobs(kept['jobs'])
+        self.logs = Logs(kept['logs'])
+        self.task_stats = TaskStats(kept['task_stats'])
+        self.pilots = Pilots(kept['pilots'])
+        self.grids = Register(kept['grids'], 'grid_id')
+        self.people = People(kept['users'], kept['groups'])
+        self.belongings = Belongings({name: kept[name] for name in PARTS})
+        self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
+        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> None:
         """Check the database and make the indexes that are missing.

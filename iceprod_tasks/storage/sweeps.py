@@ -1,12 +1,16 @@
 """What the scheduler looks for, in bounded portions; only in datasets that have a record."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.holding import blocked, full_at, portions
 
 # With more, MongoDB gives up the merge sort over datasets and sorts everything that matches.
 _DATASETS_AT_ONCE = 200
+
+_IDLE = dict.fromkeys(('task_id', 'job_id', 'dataset_id', 'depends', 'managed'), True)
 
 
 class Sweeps:
@@ -21,18 +25,35 @@ class Sweeps:
         self._tasks = tasks
         self._jobs = jobs
 
-    async def idle(self, dataset_ids: Sequence[str], after: Any, limit: int) -> list[Document]:
-        """Idle tasks of some datasets behind an `_id`: `_id`, task_id and depends."""
-        found: list[Document] = []
-        fields = {'task_id': True, 'depends': True}
-        for where in _in_datasets(dataset_ids, {'status': 'idle', **_behind(after)}):
-            found += [task async for task in self._tasks.find(where, fields, sort=[('_id', 1)], limit=limit)]
-        return sorted(found, key=lambda task: task['_id'])[:limit]
+    async def idle(self, dataset_ids: Sequence[str], after: Any, limit: int) -> tuple[list[Document], Any]:
+        """Idle tasks of some datasets behind an `_id`, with what their release asks for.
 
-    async def dependents(self, task_ids: Sequence[str]) -> list[Document]:
-        """The scheduler's idle tasks that depend on one of these."""
+        Returns:
+            The first portion of them; and the `_id` behind which the next one begins, None at the end.
+        """
+        found: list[Document] = []
+        for where in _in_datasets(dataset_ids, {'status': 'idle', **_behind(after)}):
+            tasks = self._tasks.find(where, _IDLE, sort=[('_id', 1)], limit=limit)
+            async with aclosing(portions(tasks, limit)) as some:
+                found += await anext(some, [])
+        found.sort(key=lambda task: task['_id'])
+        # Where a query has more, what it gave fills a portion by itself: so this one ends before what was not read.
+        number = full_at(found, limit)
+        return found[:number], None if number is None else found[number - 1]['_id']
+
+    def dependents(self, task_ids: Sequence[str], at_once: int) -> AsyncIterator[list[Document]]:
+        """The scheduler's idle tasks that depend on one of these, with what their release asks for, in portions."""
         where = {'status': 'idle', 'depends': {'$in': list(task_ids)}, 'managed': True}
-        return [task async for task in self._tasks.find(where, {'task_id': True, 'depends': True})]
+        return portions(self._tasks.find(where, _IDLE), at_once)
+
+    async def blocked(self, idle: Sequence[Mapping[str, Any]]) -> set[str]:
+        """The ids of those of these tasks that something holds back; see `blocked`."""
+        return await blocked(self._tasks, idle)
+
+    async def idle_of_jobs(self, job_ids: Sequence[str]) -> list[Document]:
+        """The idle tasks of some jobs, with what their release asks for."""
+        where = {'job_id': {'$in': list(job_ids)}, 'status': 'idle'}
+        return [task async for task in self._tasks.find(where, _IDLE, hint='job_id')]
 
     async def jobs_processing(self, dataset_ids: Sequence[str], after: Any, limit: int) -> list[Document]:
         """Jobs of some datasets that have not ended, behind an `_id`."""

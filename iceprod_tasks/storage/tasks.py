@@ -1,6 +1,6 @@
 """The tasks collection: reading, creating and moving tasks. Claims have a module of their own."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.domain.statuses import STATUSES, Transition
@@ -22,6 +22,7 @@ UNFINISHED: tuple[Document, ...] = (
 
 _HIDDEN = {'_id': False}
 _READ_AT_ONCE = 500
+_NAMED_AT_ONCE = 10_000
 
 
 class Tasks:
@@ -131,9 +132,23 @@ class Tasks:
         """Whether any task matches."""
         return await self._tasks.find_one(where, {'_id': True}) is not None
 
-    async def blocked(self, waiting: Sequence[Mapping[str, Any]]) -> set[str]:
-        """Those of these tasks that depend on a known task which is not complete; see `blocked`."""
-        return await blocked(self._tasks, waiting)
+    async def named(self, task_ids: Iterable[str], keys: Sequence[str]) -> dict[str, Document]:
+        """Some fields of those of some tasks that exist, by their ids; see `named`."""
+        return await named(self._tasks, task_ids, keys)
+
+    async def nodes(self, task_ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """The dataset and the name of those of some tasks that exist."""
+        found = await self.named(task_ids, ('dataset_id', 'name'))
+        return {task_id: (task['dataset_id'], task['name']) for task_id, task in found.items()}
+
+    async def processing(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of some tasks that are being worked on."""
+        found: set[str] = set()
+        for start in range(0, len(task_ids), _READ_AT_ONCE):
+            where = {**among(task_ids[start : start + _READ_AT_ONCE]), 'status': 'processing'}
+            tasks = self._tasks.find(where, projection(('task_id',)), hint='task_id')
+            found |= {task['task_id'] async for task in tasks}
+        return found
 
     async def set_requirements(self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]) -> int:
         """Set requirements of many tasks in one update; a claim sees each task before or after it.
@@ -181,23 +196,21 @@ class Tasks:
         return signed
 
 
-async def blocked(tasks: Collection, waiting: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Which tasks depend on a known task that is not complete.
+async def named(tasks: Collection, task_ids: Iterable[str], keys: Sequence[str]) -> dict[str, Document]:
+    """Those of some tasks that exist, by their ids.
 
     Args:
         tasks: the collection `tasks`.
-        waiting: tasks with task_id and depends.
-
-    Returns:
-        Their ids. A dependency that no task has as its id holds nothing.
+        task_ids: however many.
+        keys: fields to read beside task_id.
     """
-    depends = {task['task_id']: set(task['depends']) for task in waiting if task.get('depends')}
-    named = sorted(set().union(*depends.values())) if depends else []
-    if not named:
-        return set()
-    where = {'task_id': {'$in': named}, 'status': {'$ne': 'complete'}}
-    unfinished = {each['task_id'] async for each in tasks.find(where, {'_id': False, 'task_id': True})}
-    return {task_id for task_id, names in depends.items() if names & unfinished}
+    wanted = sorted(set(task_ids))
+    found: dict[str, Document] = {}
+    for start in range(0, len(wanted), _NAMED_AT_ONCE):
+        where = among(wanted[start : start + _NAMED_AT_ONCE])
+        async for task in tasks.find(where, projection(('task_id', *keys)), batch_size=_NAMED_AT_ONCE):
+            found[task['task_id']] = task
+    return found
 
 
 def projection(keys: Sequence[str]) -> Document:

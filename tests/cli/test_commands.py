@@ -77,6 +77,22 @@ def test_the_main_job_by_hand(commands: Commands) -> None:
     assert service.wait(30) == 0
 
 
+def test_the_order_of_the_next_tasks_is_shown_with_what_makes_it(commands: Commands) -> None:
+    commands.serve()
+    commands.environment['ICEPROD_TASKS_TOKEN'] = commands.token('user', 'users')
+    dataset = commands.run('submit', str(EXAMPLE)).strip()
+
+    table = commands.run('status', '--why-order')
+    found = json.loads(commands.run('status', dataset, '--why-order', '--json'))
+    said = commands.run('status', '--why-order', '--watch', code=2)
+
+    assert all(word in table for word in (dataset, 'because of', '+1 wish', '-0.293 user', '+0.2 first jobs'))
+    assert len(table.splitlines()) == 2 + len(found['tasks']) > 2
+    assert {task['dataset_id'] for task in found['tasks']} == {dataset}
+    assert sum(found['tasks'][0]['factors'].values()) == pytest.approx(found['tasks'][0]['priority'], abs=1e-5)
+    assert '--why-order is a single look' in said
+
+
 def test_submit_waits_for_the_end_and_says_how_it_was(commands: Commands) -> None:
     commands.serve('--max-failures', '0')
     commands.environment['ICEPROD_TASKS_TOKEN'] = commands.token('user', 'users')

@@ -151,3 +151,16 @@ def test_the_token_is_not_in_the_clients_text() -> None:
     client = AsyncClient('http://service', 'very secret')
 
     assert 'very secret' not in repr(client)
+
+
+@pytest.mark.parametrize(
+    ('given', 'query'), [({}, 'limit=10'), ({'dataset_id': 'd 1', 'limit': 3}, 'limit=3&dataset_id=d+1')]
+)
+async def test_the_order_of_tasks_is_asked_for(given: dict[str, Any], query: str) -> None:
+    client, wire = client_of(says(200, {'tasks': [{'task_id': 't1', 'factors': None}]}))
+
+    async with client:
+        tasks = await client.task_order(**given)
+
+    assert tasks == [{'task_id': 't1', 'factors': None}]
+    assert (wire.requests[0].url.path, wire.requests[0].url.query.decode()) == ('/task_order', query)

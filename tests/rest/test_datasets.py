@@ -1,4 +1,4 @@
-"""Datasets and their configs: what issue 2 needs of contract 4."""
+"""Datasets and their configs: made, listed and read. Contract 4."""
 
 import asyncio
 import json
@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.domain.datasets import DATASET_STATUSES
+from iceprod_tasks.storage import readable as storage_readable
 from tests.conftest import Api
 from tests.rest.answers import DONE, refusal, seen
 
@@ -64,8 +66,10 @@ def of_type(key: str, kind: str) -> str:
         ({'tasks_per_job': '1'}, of_type('tasks_per_job', 'int')), ({'debug': 1}, of_type('debug', 'bool')),
         ({'jobs_immutable': 'no'}, of_type('jobs_immutable', 'bool')), ({'status': 'blah'}, 'Bad status'),
         ({'tasks_per_job': 0, 'jobs_submitted': 0, 'tasks_submitted': 0}, '"tasks_per_job" must be > 0'),
-        ({'tasks_submitted': 3}, '"tasks_per_job" does not match "tasks_submitted"'),
-        ({'jobs_submitted': 0}, '"tasks_per_job" does not match "tasks_submitted"'),
+        ({'tasks_per_job': -1, 'jobs_submitted': 0, 'tasks_submitted': 0}, '"tasks_per_job" must be > 0'),
+        ({'tasks_submitted': 3}, '"tasks_per_job" does not match "tasks_submitted"/"jobs_submitted"'),
+        ({'jobs_submitted': 0}, '"tasks_per_job" does not match "tasks_submitted"/"jobs_submitted"'),
+        ({'tasks_per_job': 0}, '"tasks_per_job" does not match "tasks_submitted"/"jobs_submitted"'),
     ],
 )  # fmt: skip
 async def test_a_dataset_that_is_not_valid_is_refused_with_a_reason(
@@ -84,6 +88,8 @@ async def test_other_values_that_are_not_valid_are_400(api: Api, changes: dict[s
 
 
 @pytest.mark.parametrize('sizes', [{'tasks_submitted': 0}, {'jobs_submitted': 0, 'tasks_submitted': 0},
+                                   {'tasks_per_job': 0, 'tasks_submitted': 0},
+                                   {'tasks_per_job': 20_000, 'tasks_submitted': 40_000},
                                    {'jobs_submitted': 3, 'tasks_per_job': 4, 'tasks_submitted': 12}])  # fmt: skip
 async def test_sizes_that_agree_are_taken(api: Api, sizes: dict[str, Any]) -> None:
     assert (await api('GET', f'/datasets/{await submitted(api, **sizes)}')).body.items() >= sizes.items()
@@ -118,6 +124,64 @@ async def test_users_list_what_they_may_read(api: Api) -> None:
     assert list((await api.as_('pilot')('GET', '/datasets')).body) == [shared, closed]
 
 
+async def test_the_list_is_filtered_by_group_and_user(api: Api) -> None:
+    ours = await submitted(api.as_('user', 'ada'), group='filtering')
+    other = await submitted(api.as_('user', 'bob'))
+
+    async def listed(query: str) -> list[str]:
+        return list((await api.as_('system')('GET', f'/datasets?{query}')).body)
+
+    assert [await listed(query) for query in ('groups=filtering|nope', 'users=bob|nope')] == [[ours], [other]]
+    assert await listed('groups=filtering|simprod&users=ada|bob&status=processing') == [ours, other]
+    assert await listed('groups=filtering&users=bob') == await listed('users=nope') == []
+
+
+@pytest.fixture
+def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if whoever may read more than three datasets may read very many."""
+    monkeypatch.setattr(storage_readable, '_PORTION', 3)
+
+
+@pytest.mark.usefixtures('small_portions')
+@pytest.mark.parametrize('number', [2, 3, 4, 9, 10])
+async def test_users_list_what_they_may_read_of_very_many(api: Api, number: int) -> None:
+    ada, listed = api.as_('user', 'ada'), []
+    for _ in range(number):
+        await submitted(api, group='filtering')
+        listed.append(await submitted(ada, status='suspended'))
+    await api.database.auths.update_many({}, {'$pull': {'read_groups': 'users'}})
+
+    found = (await ada('GET', '/datasets?status=suspended|processing&keys=username')).body
+
+    assert list(found) == listed
+    assert found[listed[0]] == {'dataset_id': listed[0], 'username': 'ada'}
+    assert (await ada('GET', '/dataset_summaries/status')).body == {'suspended': listed}
+    assert (await ada('GET', '/datasets?status=processing')).body == {}
+
+
+async def test_summaries_name_the_statuses_that_occur_in_their_order(api: Api) -> None:
+    ids = {status: await submitted(api, status=status) for status in ('complete', 'suspended', 'processing')}
+
+    for role in ('admin', 'system', 'pilot'):
+        answer = await api.as_(role)('GET', '/dataset_summaries/status')
+
+        assert list(answer.body.items()) == [(name, [ids[name]]) for name in ('processing', 'suspended', 'complete')]
+
+
+async def test_without_datasets_there_is_nothing_to_list(api: Api) -> None:
+    for path in ('/datasets', '/dataset_summaries/status'):
+        assert seen(await api('GET', path)) == seen(await api.as_('user')('GET', path)) == (200, {})
+
+
+@pytest.mark.parametrize('status', DATASET_STATUSES)
+async def test_a_dataset_may_begin_in_any_status(api: Api, status: str) -> None:
+    dataset = (await api('GET', f'/datasets/{await submitted(api, status=status)}')).body
+
+    assert dataset['status'] == status
+    assert (dataset['end_date'] is not None) == (status in ('errors', 'complete'))
+    assert dataset['truncated'] == (status == 'truncated')
+
+
 async def test_a_config_comes_back_as_it_was_put(api: Api) -> None:
     dataset_id = await submitted(api)
 
@@ -125,7 +189,15 @@ async def test_a_config_comes_back_as_it_was_put(api: Api) -> None:
     assert seen(await api('GET', f'/config/{dataset_id}')) == (200, CONFIG)
     other = CONFIG | {'description': 'changed', 'dataset_id': dataset_id}
     assert seen(await api('PUT', f'/config/{dataset_id}', other)) == DONE
-    assert (await api('GET', f'/config/{dataset_id}')).body['description'] == 'changed'
+    changed = CONFIG | {'description': 'changed'}
+    assert seen(await api('GET', f'/config/{dataset_id}')) == (200, changed)
+
+
+async def test_a_config_needs_no_dataset_with_a_record(api: Api) -> None:
+    for config in (CONFIG, {'version': 3.1, 'steering': {'seed': None}}):
+        assert seen(await api.as_('system')('PUT', '/config/elsewhere', config)) == DONE
+        assert seen(await api.as_('pilot')('GET', '/config/elsewhere')) == (200, config)
+    assert seen(await api.as_('user')('GET', '/config/elsewhere')) == refusal(403, 'attr not found')
 
 
 @pytest.mark.parametrize('config', [{'version': 3, 'tasks': 'x', '$weird.key': {'$gt': ''}}, {}, {'version': True}])
@@ -164,7 +236,7 @@ def with_task(**changes: Any) -> dict[str, Any]:
         (with_task(command=['a', '${JOB_INDEX}']), 'tasks[0].command[1]: unknown name ${JOB_INDEX}'),
         (with_task(env={'A': '${x}'}), 'tasks[0].env.A: unknown name ${x}'),
         (with_task(depends=['nobody']), 'tasks[0].depends[0]: there is no task named nobody'),
-        (with_task(depends=['gen']), 'tasks: dependencies form a circle: gen'),
+        (with_task(depends=['gen']), 'tasks[0].depends[0]: dependencies form a circle: gen -> gen'),
         (CONFIG | {'tasks': [GEN, GEN]}, 'the config has 2 tasks, the dataset 1 a job'),
         (with_task(files=[{'filename': 'x', 'movement': 'up'}]), 'invalid file data'),
         (with_task(files=[{'filename': 'x', 'movement': 'input', 'local': '/x'}]), 'invalid file data: tasks[0].files'),

@@ -41,7 +41,7 @@ class DatasetTaskActionsHandler(_Actions):
             dict: {action, dry_run, changed, unchanged, refused, stopping (numbers), examples (of each)}
         """
         asked = self.asked(action, 'task_action')
-        done = await act_on_tasks(self.service, self.caller, dataset_id, asked)
+        done = await act_on_tasks(self.service, self.caller.name, dataset_id, asked)
         self.answer({'action': action, 'dry_run': asked.dry_run, **asdict(done)})
 
 
@@ -59,7 +59,7 @@ class DatasetJobActionsHandler(_Actions):
             dict: {action, dry_run, changed, unchanged, refused (numbers of jobs), examples, tasks (the same of tasks)}
         """
         asked = self.asked(action, 'job_action')
-        jobs, tasks = await act_on_jobs(self.service, self.caller, dataset_id, asked)
+        jobs, tasks = await act_on_jobs(self.service, self.caller.name, dataset_id, asked)
         self.answer({'action': action, 'dry_run': asked.dry_run, **_jobs(asdict(jobs)), 'tasks': asdict(tasks)})
 
 
@@ -80,7 +80,7 @@ class DatasetActionsHandler(_Actions):
             unchanged, refused (numbers), examples}}
         """
         asked = self.asked(action, 'dataset_action')
-        done = await act_on_dataset(self.service, self.caller, dataset_id, asked)
+        done = await act_on_dataset(self.service, self.caller.name, dataset_id, asked)
         self.answer(
             {
                 'action': action,

@@ -1,9 +1,6 @@
 """Counts, summaries and statistics of tasks. Source: seed 004."""
 
-from collections.abc import AsyncIterator
-
 from iceprod_tasks.actions import describe
-from iceprod_tasks.rest.bodies import render
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.routing import DATASET, OPERATORS, READERS, Route
 
@@ -32,19 +29,7 @@ class DatasetTaskSummaryStatusHandler(Handler):
         Returns:
             dict: {status: [task_id]}, statuses that occur in their order
         """
-        await self.stream(self._groups(dataset_id))
-
-    async def _groups(self, dataset_id: str) -> AsyncIterator[bytes]:
-        separator = b'{'
-        async for status, task_ids in describe.summarize(self.service, dataset_id):
-            yield separator + render(status) + b':'
-            separator = b'['
-            async for task_id in task_ids:
-                yield separator + render(task_id)
-                separator = b','
-            yield b']' if separator == b',' else b'[]'
-            separator = b','
-        yield b'}' if separator == b',' else b'{}'
+        await self.stream(self.as_groups(describe.summarize(self.service, dataset_id)))
 
 
 class DatasetTaskCountsStatusHandler(Handler):

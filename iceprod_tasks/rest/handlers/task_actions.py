@@ -51,7 +51,8 @@ class TasksActionsProcessingHandler(Handler):
         Returns:
             dict: the task; 404 with `left`, the unfinished tasks that fit, when none is queued
         """
-        body = self.body('claim', optional=True, free_keys=('query_params',))
+        # Old pilots list their network interfaces, whose names have dots.
+        body = self.body('claim', optional=True, free_keys=('query_params', 'ifaces'))
         offer = body.get('requirements', {})
         asked = claim.ClaimRequest(
             Wanted(offer, conditions(body.get('query_params', {}))),
