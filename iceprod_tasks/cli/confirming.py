@@ -35,7 +35,7 @@ class Consent:
             return
         if not on_terminal():
             stop(f'{question}? There is no terminal to answer on: use --yes', USAGE)
-        if not click.confirm(question, err=True, prompt_suffix='? '):
+        if not click.confirm(f'{question}? [y/N]', show_default=False, prompt_suffix=': ', err=True):
             stop('nothing has been changed')
 
 

@@ -1,5 +1,6 @@
 """The documentation builds without a warning, and leaves out no flag, no variable, no route, no transition."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from iceprod_tasks.cli import endings
 from iceprod_tasks.cli.main import main
 from iceprod_tasks.client import Claim
 from iceprod_tasks.domain.placeholders import NAMES
@@ -18,6 +20,7 @@ from iceprod_tasks.settings import Settings
 from tests.docs.routes import Served, served
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
+COMMANDS = (DOCS / 'commands.md').read_text(encoding='utf-8')
 OPERATING = (DOCS / 'operating.md').read_text(encoding='utf-8')
 CONFIG = (DOCS / 'config.md').read_text(encoding='utf-8')
 
@@ -82,22 +85,53 @@ def test_every_status_is_explained(status: str) -> None:
     assert f'\n{status}\n: ' in (DOCS / 'statuses.md').read_text(encoding='utf-8')
 
 
-def flags() -> list[tuple[str, str]]:
-    """The flags of the commands that run things."""
+RUN = {'serve': '## A service', 'token': '## Tokens', 'pilot': '## A pilot'}
+"""The commands that run things, and where docs/operating.md has them; all others are in docs/commands.md."""
+
+
+def leaves(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that is no group, with the words that lead to it."""
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from leaves(each, *words, name)
+    else:
+        yield words, command
+
+
+def flags() -> list[tuple[tuple[str, ...], str]]:
+    """Every flag of every command."""
     return [
-        (heading, flag)
-        for name, heading in (('serve', '## A service'), ('token', '## Tokens'), ('pilot', '## A pilot'))
-        for option in main.commands[name].params
+        (words, flag)
+        for words, command in leaves(main)
+        for option in command.params
         if isinstance(option, click.Option)
-        for flag in option.opts
+        for flag in (*option.opts, *option.secondary_opts)
     ]
 
 
-@pytest.mark.parametrize(('heading', 'flag'), flags())
-def test_every_flag_has_a_row_in_the_table_of_its_command(heading: str, flag: str) -> None:
-    section = OPERATING.partition(f'\n{heading}\n')[2].partition('\n## ')[0]
+def section(page: str, heading: str) -> str:
+    return page.partition(f'\n{heading}\n')[2].partition('\n## ')[0]
 
-    assert f'\n| `{flag}` |' in section
+
+@pytest.mark.parametrize(('words', 'flag'), flags(), ids=lambda each: each if isinstance(each, str) else ' '.join(each))
+def test_every_flag_has_a_row_in_the_table_of_its_command(words: tuple[str, ...], flag: str) -> None:
+    if words[0] in RUN:
+        assert f'\n| `{flag}` |' in section(OPERATING, RUN[words[0]])
+    elif flag.startswith('--no-'):
+        assert f'`{flag}`: do not' in section(COMMANDS, f'## {words[0]}')
+    else:
+        where = section(COMMANDS, f'## {words[0]}') + section(COMMANDS, '## What all commands share')
+        assert f'\n| `{flag}` |' in where
+
+
+@pytest.mark.parametrize('words', [words for words, _ in leaves(main) if words[0] not in RUN], ids=' '.join)
+def test_every_command_is_in_the_section_of_its_group(words: tuple[str, ...]) -> None:
+    assert re.search(rf'`(iceprod-tasks )?{" ".join(words)}\b', section(COMMANDS, f'## {words[0]}'))
+
+
+@pytest.mark.parametrize('name', [name for name in vars(endings) if type(getattr(endings, name)) is int])
+def test_every_exit_code_has_a_row(name: str) -> None:
+    assert f'\n| {getattr(endings, name)} | ' in section(OPERATING, '## Exit codes')
 
 
 class Asked(Mapping[str, str]):
