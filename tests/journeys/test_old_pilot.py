@@ -5,7 +5,7 @@ system; the second run of each test shows that the role pilot is enough.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -64,9 +64,7 @@ class OldWorld:
 
     async def materialize(self, dataset_id: str) -> str:
         """The job, the task, its priority and its file."""
-        job = await self.system('POST', '/jobs', {'dataset_id': dataset_id, 'job_index': 0})
-        assert (job.status, set(job.body)) == (201, {'result'})
-        job_id = str(job.body['result'])
+        job_id = await self.post_job(dataset_id)
         task = {
             'dataset_id': dataset_id, 'job_id': job_id, 'task_index': 0, 'job_index': 0, 'name': 'generate',
             'depends': [], 'requirements': REQUIREMENTS,
@@ -79,6 +77,11 @@ class OldWorld:
         file = {'filename': 'gsiftp://x/in.i3.zst', 'movement': 'input', 'local': 'in.i3.zst', 'transfer': 'maybe'}
         assert seen(await self.system('POST', f'/datasets/{dataset_id}/files/{task_id}', file)) == (201, {})
         return task_id
+
+    async def post_job(self, dataset_id: str) -> str:
+        answer = await self.system('POST', '/jobs', {'dataset_id': dataset_id, 'job_index': 0})
+        assert (answer.status, set(answer.body)) == (201, {'result'})
+        return str(answer.body['result'])
 
     async def queue(self) -> None:
         assert seen(await self.system('POST', '/task_actions/queue', {'num_tasks': 100})) == (200, {'queued': 1})
@@ -274,7 +277,7 @@ async def test_an_old_pilot_that_gets_no_config_gives_the_task_up(api: Api, worl
 async def test_an_old_pilot_works_for_a_dataset_that_the_service_has_no_record_of(
     api: Api, world: OldWorld, pilot: OldPilot
 ) -> None:
-    job_id = await posted_job(world.system, 'elsewhere', 0)
+    job_id = await world.post_job('elsewhere')
     assert seen(await world.system('PUT', '/config/elsewhere', CONFIG)) == DONE
     task_id = await api.add_task(dataset_id='elsewhere', job_id=job_id, status='waiting', requirements=REQUIREMENTS)
     await world.queue()
