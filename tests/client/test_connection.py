@@ -28,16 +28,7 @@ DATASET: NewDataset = {
 }
 
 
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No test waits; the waits asked for are here."""
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr('iceprod_tasks.client.connection.asyncio.sleep', sleep)
-    return waits
+pytestmark = pytest.mark.usefixtures('waits')
 
 
 @pytest.mark.parametrize(

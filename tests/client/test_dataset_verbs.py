@@ -11,16 +11,7 @@ from tests.client.wire import Step, client_of, refused, says
 CUT = httpx2.ReadError('cut')
 
 
-@pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No test waits; the waits asked for are here."""
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-
-    monkeypatch.setattr('asyncio.sleep', sleep)
-    return waits
+pytestmark = pytest.mark.usefixtures('waits')
 
 
 @pytest.mark.parametrize(
