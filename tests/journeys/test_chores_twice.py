@@ -69,7 +69,7 @@ class World:
 
     async def _hold_back(self, dataset_id: str) -> None:
         """Suspend a dataset once all of it has been made."""
-        while sum((await self.ask('GET', f'/datasets/{dataset_id}/job_counts/status')).values()) < 1000:
+        while (await self.ask('GET', f'/datasets/{dataset_id}'))['jobs_materialized'] < 1000:
             await asyncio.sleep(0.1)
         await self.ask('POST', f'/datasets/{dataset_id}/dataset_actions/suspend')
 

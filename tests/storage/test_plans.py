@@ -479,7 +479,7 @@ async def test_a_turn_of_rewriting_priorities_is_bounded_however_many_tasks_ther
 async def test_weighing_reads_keys_of_jobs_under_way_and_no_tasks(crowded: Api) -> None:
     await crowded.add_dataset([{'name': 'gen', 'command': 'true'}])
     now = datetime.now(UTC)
-    await crowded.database.jobs.insert_many([new_job('ours', 7, 1, now) | {'job_id': new_id()} for _ in range(500)])
+    await crowded.database.jobs.insert_many([new_job('ours', 10 + place, 1, now) for place in range(500)])
 
     async with watched(crowded) as seen:
         await weigh(crowded.service)
