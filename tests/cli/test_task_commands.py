@@ -101,10 +101,10 @@ async def test_a_list_ends_at_its_limit(api: Api, dataset_id: str, monkeypatch: 
 
 
 async def test_keys_are_the_columns_of_the_table(api: Api, dataset_id: str) -> None:
-    said = await typed(api, 'tasks', 'list', dataset_id, '--keys', 'priority,outcome', '--limit', '1')
+    said = await typed(api, 'tasks', 'list', dataset_id, '--keys', 'job_index,outcome', '--limit', '1')
 
-    assert said.out.split()[:3] == ['task_id', 'priority', 'outcome']
-    assert said.out.split()[-2:] == ['1.0', '-']
+    assert said.out.split()[:3] == ['task_id', 'job_index', 'outcome']
+    assert said.out.split()[-2:] == ['0', '-']
 
 
 async def test_a_task_is_shown_to_operators_by_its_id_alone(api: Api, dataset_id: str) -> None:
