@@ -239,6 +239,17 @@ async def test_options_choose_the_tasks(api: Api, dataset_id: str, options: tupl
     assert await changed(api, dataset_id) == dict.fromkeys(moved, 'suspended')
 
 
+async def test_what_was_picked_here_is_refused_nowhere(api: Api, dataset_id: str) -> None:
+    await tried(api, dataset_id, 'idle', 3, 'here')
+    await tried(api, dataset_id, 'waiting', 3, 'here')
+
+    said = await typed(
+        api, 'tasks', 'suspend', dataset_id, '--exit-code', '3', '--name', 'gen', '--name', 'x', '--dry-run'
+    )
+
+    assert said.out == 'would change 1, unchanged 0, refused 0\n'
+
+
 async def test_named_tasks_are_changed_and_a_refused_one_makes_it_partial(api: Api, dataset_id: str) -> None:
     ids = {status: task['task_id'] for status, task in (await tasks(api, dataset_id)).items()}
 
