@@ -85,10 +85,14 @@ async def carry_out(client: AsyncClient, deed: Deed, send: Send, consent: Consen
 async def title(client: AsyncClient, dataset_id: str) -> str:
     """A dataset as people know it; tasks of old clients may have one without a record."""
     try:
-        description = brief((await client.dataset(dataset_id))['description'])
+        return titled(await client.dataset(dataset_id))
     except NotFound:
         return f'dataset {dataset_id}'
-    return f'dataset {dataset_id} "{description}"'
+
+
+def titled(dataset: Mapping[str, Any]) -> str:
+    """A dataset as people know it."""
+    return f'dataset {dataset["dataset_id"]} "{brief(dataset["description"])}"'
 
 
 def counted(number: int, thing: str) -> str:

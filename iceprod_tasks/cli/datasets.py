@@ -15,12 +15,11 @@ from iceprod_tasks.cli.options import InOrder, json_option, service, service_opt
 from iceprod_tasks.cli.tables import Lines, brief, facts
 from iceprod_tasks.client import ActionName, AsyncClient, DatasetActionDone
 from iceprod_tasks.domain.datasets import DATASET_STATUSES
+from iceprod_tasks.domain.retention import LONGEST_DAYS
 
 _COLUMNS = ('dataset_id', 'description', 'status', 'username', 'group', 'priority', 'jobs_submitted')
 _A_STATUS = click.Choice(DATASET_STATUSES)
 _SUFFIX = '.ndjson.gz'
-# The longest time that the service takes; the default of the service may be shorter.
-_FOR_EVER_DAYS = 36500.0
 _STDOUT = '-'
 
 
@@ -114,10 +113,11 @@ class _Days(click.ParamType[tuple[float | None]]):
     name = 'days'
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        words = {'never': _FOR_EVER_DAYS, 'default': None}
+        # Nothing said is the service's own default, which may be shorter than for ever.
+        words = {'never': LONGEST_DAYS, 'default': None}
         if value in words:
             return (words[value],)
-        return (click.FloatRange(0, _FOR_EVER_DAYS).convert(value, param, ctx),)
+        return (click.FloatRange(0, LONGEST_DAYS).convert(value, param, ctx),)
 
 
 @datasets.command('set')

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from iceprod_tasks.cli.acting import counted, title
+from iceprod_tasks.cli.acting import counted, titled
 from iceprod_tasks.cli.confirming import Consent, asks_first
 from iceprod_tasks.cli.endings import PARTIAL, exit_code_of, plainly
 from iceprod_tasks.cli.options import service, service_options
@@ -66,10 +66,10 @@ async def _delete(client: AsyncClient, dataset_ids: Sequence[str], how: dict[str
 
 
 async def _look(client: AsyncClient, dataset_id: str) -> _Doomed:
-    await client.dataset(dataset_id)
+    dataset = await client.dataset(dataset_id)
     tasks, jobs = await client.task_counts(dataset_id), await client.job_counts(dataset_id)
     numbers = sum(jobs.values()), sum(tasks.values()), tasks.get('processing', 0)
-    return _Doomed(dataset_id, await title(client, dataset_id), *numbers)
+    return _Doomed(dataset_id, titled(dataset), *numbers)
 
 
 async def _delete_each(client: AsyncClient, dataset_ids: Sequence[str], how: dict[str, Any], consent: Consent) -> int:

@@ -304,6 +304,13 @@ async def test_an_archive_has_the_name_of_its_dataset(
     assert names(tmp_path) == [f'{dataset_id}.ndjson.gz']
 
 
+async def test_an_archive_goes_to_stdout(api: Api, dataset_id: str) -> None:
+    said = await typed(api, 'datasets', 'archive', dataset_id, '-')
+
+    # The first byte of a gzip file; others are no text.
+    assert (said.out[0], said.err) == ('\x1f', '')
+
+
 async def test_an_archive_of_nothing_leaves_no_file_and_not_the_old_one_in_pieces(api: Api, tmp_path: Path) -> None:
     file = tmp_path / 'kept.gz'
     file.write_text('before')

@@ -101,10 +101,10 @@ async def test_a_list_ends_at_its_limit(api: Api, dataset_id: str, monkeypatch: 
 
 
 async def test_keys_are_the_columns_of_the_table(api: Api, dataset_id: str) -> None:
-    said = await typed(api, 'tasks', 'list', dataset_id, '--keys', 'priority,outcome', '--limit', '1')
+    said = await typed(api, 'tasks', 'list', dataset_id, '--keys', 'job_index,outcome', '--limit', '1')
 
-    assert said.out.split()[:3] == ['task_id', 'priority', 'outcome']
-    assert said.out.split()[-2:] == ['0.7', '-']
+    assert said.out.split()[:3] == ['task_id', 'job_index', 'outcome']
+    assert said.out.split()[-2:] == ['0', '-']
 
 
 async def test_a_task_is_shown_to_operators_by_its_id_alone(api: Api, dataset_id: str) -> None:
@@ -237,6 +237,17 @@ async def test_options_choose_the_tasks(api: Api, dataset_id: str, options: tupl
     await typed(api, 'tasks', 'suspend', dataset_id, '--yes', *options)
 
     assert await changed(api, dataset_id) == dict.fromkeys(moved, 'suspended')
+
+
+async def test_what_was_picked_here_is_refused_nowhere(api: Api, dataset_id: str) -> None:
+    await tried(api, dataset_id, 'idle', 3, 'here')
+    await tried(api, dataset_id, 'waiting', 3, 'here')
+
+    said = await typed(
+        api, 'tasks', 'suspend', dataset_id, '--exit-code', '3', '--name', 'gen', '--name', 'x', '--dry-run'
+    )
+
+    assert said.out == 'would change 1, unchanged 0, refused 0\n'
 
 
 async def test_named_tasks_are_changed_and_a_refused_one_makes_it_partial(api: Api, dataset_id: str) -> None:

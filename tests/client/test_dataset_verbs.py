@@ -262,8 +262,15 @@ async def test_an_archive_that_is_cut_off_is_an_error_and_not_begun_again() -> N
     assert len(wire.requests) == 1
 
 
+class Unread(httpx2.AsyncByteStream):
+    """A refusal that is still on its way."""
+
+    async def __aiter__(self) -> Any:
+        yield b'{"code": 404, "error": "Dataset not found"}'
+
+
 async def test_an_archive_that_is_refused_says_why() -> None:
-    client, _ = client_of(refused(404, 'Dataset not found'))
+    client, _ = client_of(httpx2.Response(404, stream=Unread()))
 
     with pytest.raises(NotFound, match='Dataset not found'):
         await read(client)

@@ -1,6 +1,7 @@
 """scripts/admin against a real service: what each one changes and prints, over more than one page."""
 
 import asyncio
+import importlib.util
 import os
 import re
 import sys
@@ -205,6 +206,17 @@ async def test_what_goes_wrong_is_one_line(api: Api, run: Run, given: dict[str, 
 
     assert err.startswith(said)
     assert (out, err.count('\n')) == ('', 1)
+
+
+def test_the_token_follows_no_link_to_another_server() -> None:
+    spec = importlib.util.spec_from_file_location('rest_of_admin', ADMIN / 'rest.py')
+    assert spec
+    assert spec.loader
+    rest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rest)
+
+    assert rest._next_page('<http://elsewhere/tasks?after=b>; rel="next"') == '/tasks?after=b'
+    assert rest._next_page('</tasks>; rel="prev"') == rest._next_page('') == ''
 
 
 async def test_an_action_on_nothing_is_one_line(run: Run) -> None:
