@@ -99,9 +99,3 @@ def seen(terminal: SecondTerminal, commands: str) -> str:
     """What a command prints, as a person sees it: without what ends a line unseen, and without empty lines."""
     lines = (line.rstrip() for line in terminal.type(commands).splitlines())
     return ''.join(f'{line}\n' for line in lines if line)
-
-
-def test_the_page_fits_a_terminal() -> None:
-    tables = [line for _, shown in BLOCKS for line in shown.splitlines() if not re.search(r'\[y/N\]|[/:] *\S{60}', line)]
-
-    assert [line for line in tables if len(line) > 100] == []
