@@ -1,7 +1,7 @@
 """Actions as commands: ask how much it is, confirm, do it, and tell what became of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,7 +78,7 @@ async def carry_out(client: AsyncClient, deed: Deed, send: Send, consent: Consen
             report = await send(dry_run=False)
         else:
             click.echo(f'nothing to {verb_of(deed.action)}', err=True)
-    _tell(report, consent)
+    _tell(report, consent, named=bool(named))
     return _exit_code(report, named)
 
 
@@ -122,17 +122,31 @@ def _question(action: ActionName, dataset: str, report: Any) -> str:
     return f'{verb_of(action)} {what}' + (f' ({", ".join(aside)})' if aside else '')
 
 
-def _tell(report: Any, consent: Consent) -> None:
+def _tell(report: Any, consent: Consent, *, named: bool) -> None:
     if consent.as_json:
         click.echo(json.dumps(report))
         return
     parts = _parts(report)
     if 'dataset' in report:
-        click.echo(f'dataset: {report["dataset"]["result"]}, {report["dataset"]["status"]}')
+        click.echo(f'dataset: {_dataset(report["dataset"], dry_run=report["dry_run"])}')
     for thing, done in parts.items():
         click.echo(('' if len(parts) == 1 else f'{thing}s: ') + _numbers(done, dry_run=report['dry_run']))
-        for refused in done['examples']['refused']:
+        for refused in _shown(done['examples']['refused'], named=named):
             click.echo(f'  refused {refused.get("task_id") or refused.get("job_id")}: {words(_reason(refused))}')
+
+
+def _shown(refused: Sequence[Mapping[str, Any]], *, named: bool) -> list[Mapping[str, Any]]:
+    """What the user named and is refused; else one of all that are refused alike."""
+    first: dict[Any, Mapping[str, Any]] = {}
+    for place, each in enumerate(refused):
+        first.setdefault(place if named else _reason(each), each)
+    return list(first.values())
+
+
+def _dataset(done: Mapping[str, str], *, dry_run: bool) -> str:
+    if dry_run and done['result'] == 'changed':
+        return f'would change, is {done["status"]}'
+    return f'{done["result"]}, {done["status"]}'
 
 
 def _numbers(done: Done, *, dry_run: bool) -> str:
@@ -143,7 +157,7 @@ def _numbers(done: Done, *, dry_run: bool) -> str:
 
 
 def _reason(refused: Mapping[str, Any]) -> str:
-    return str(refused.get('reason') or f'it is {refused.get("status")}')
+    return str(refused.get('reason') or f'its status is {refused.get("status")}')
 
 
 def _exit_code(report: Any, named: int) -> int:

@@ -17,7 +17,9 @@ from iceprod_tasks.client import ActionName, AsyncClient, DatasetActionDone
 from iceprod_tasks.domain.datasets import DATASET_STATUSES
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 
+_HEADS = ('dataset_id', 'description', 'status', 'user', 'group', 'priority', 'jobs')
 _COLUMNS = ('dataset_id', 'description', 'status', 'username', 'group', 'priority', 'jobs_submitted')
+_LONGEST_DESCRIPTION = 18
 _A_STATUS = click.Choice(DATASET_STATUSES)
 _SUFFIX = '.ndjson.gz'
 _STDOUT = '-'
@@ -49,8 +51,12 @@ def list_(server: str, token: str, as_json: bool, **chosen: Any) -> None:
         if as_json:
             click.echo(json.dumps(found))
             return
-        short = ({**each, 'description': brief(each.get('description', ''), 22)} for each in found.values())
-        Lines(_COLUMNS).print([each.get(column) for column in _COLUMNS] for each in short)
+        Lines(_HEADS).print(_row(dataset) for dataset in found.values())
+
+
+def _row(dataset: dict[str, Any]) -> list[Any]:
+    short = {**dataset, 'description': brief(dataset.get('description', ''), _LONGEST_DESCRIPTION)}
+    return [short.get(column) for column in _COLUMNS]
 
 
 async def _datasets(client: AsyncClient, **chosen: Any) -> dict[str, dict[str, Any]]:
@@ -72,7 +78,11 @@ def show(dataset_id: str, server: str, token: str, as_json: bool) -> None:
     """
     with plainly():
         dataset = asyncio.run(_dataset(service(server, token), dataset_id))
-        click.echo(json.dumps(dataset)) if as_json else facts(dataset)
+        click.echo(json.dumps(dataset)) if as_json else _show(dataset)
+
+
+def _show(dataset: dict[str, Any]) -> None:
+    facts({name: dataset[name] for name in _COLUMNS if name in dataset} | dataset)
 
 
 async def _dataset(client: AsyncClient, dataset_id: str) -> dict[str, Any]:
@@ -143,7 +153,7 @@ def set_(dataset_id: str, server: str, token: str, as_json: bool, **given: Any) 
         raise click.UsageError('say what to set: --description, --status, --jobs, --retention-days or --archive')
     with plainly():
         dataset = asyncio.run(_set(service(server, token), dataset_id, wanted))
-        click.echo(json.dumps(dataset)) if as_json else facts(dataset)
+        click.echo(json.dumps(dataset)) if as_json else _show(dataset)
 
 
 async def _set(client: AsyncClient, dataset_id: str, wanted: dict[str, Any]) -> dict[str, Any]:

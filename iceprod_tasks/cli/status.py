@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.cli.options import json_option, service, service_options
@@ -125,7 +126,7 @@ def _ended(found: dict[str, Any]) -> bool:
     return all(status in _ENDED for status in statuses)
 
 
-def _table(found: dict[str, Any]) -> Table:
+def _table(found: dict[str, Any]) -> RenderableType:
     return _overview(found['datasets']) if 'datasets' in found else _dataset(found)
 
 
@@ -147,17 +148,19 @@ def _overview(datasets: dict[str, Any]) -> Table:
     return table
 
 
-def _dataset(found: dict[str, Any]) -> Table:
+def _dataset(found: dict[str, Any]) -> RenderableType:
     """A line a task name, a column a status."""
     jobs = ', '.join(f'{number} {status}' for status, number in found['jobs'].items()) or 'none yet'
-    table = _empty(f'dataset {found["dataset_id"]}: {found["status"]}; jobs: {jobs}')
+    # Not as the table's title, which would be as narrow as the table.
+    title = Text(f'dataset {found["dataset_id"]}: {found["status"]}; jobs: {jobs}', 'bold')
+    table = _empty()
     table.add_column('task', overflow='fold')
     for status in (*STATUSES, _TOTAL):
         table.add_column(status, justify='right', no_wrap=True)
     for name, counts in found['tasks'].items():
         numbers = [counts.get(status, 0) for status in STATUSES]
         table.add_row(escape(name), *(str(number or '·') for number in numbers), str(sum(numbers)))
-    return table
+    return Group(title, table)
 
 
 def _order(tasks: Sequence[RankedTask]) -> Table:
@@ -177,7 +180,5 @@ def _reasons(factors: dict[str, float] | None) -> str:
     return ', '.join(f'{part:+g} {name.replace("_", " ")}' for name, part in factors.items() if part)
 
 
-def _empty(title: str | None = None) -> Table:
-    return Table(
-        title=title, title_justify='left', title_style='bold', box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
-    )
+def _empty() -> Table:
+    return Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +23,7 @@ def console() -> Console:
 
 
 class Lines:
-    """A table whose rows are printed as they come, in portions, with one head.
+    """A table whose rows are printed as they come, in portions, with one head; numbers stand on the right.
 
     Args:
         names: of the columns.
@@ -32,21 +32,31 @@ class Lines:
     def __init__(self, names: Sequence[str]) -> None:
         self._console = console()
         self._widths = {name: cell_len(name) for name in names}
+        self._numbers: set[int] = set()
         self._begun = False
 
     def print(self, rows: Iterable[Sequence[Any]]) -> None:
         """Print some more rows; columns grow where that is needed."""
-        cells = [[words(value) for value in row] for row in rows]
+        given = list(rows)
+        if not self._begun:
+            self._numbers = {place for place in range(len(self._widths)) if _are_numbers(row[place] for row in given)}
+        cells = [[words(value) for value in row] for row in given]
         for place, name in enumerate(self._widths):
             self._widths[name] = max([self._widths[name], *(cell_len(row[place]) for row in cells)])
         table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), show_header=not self._begun)
-        for name, width in self._widths.items():
-            table.add_column(Text(name), min_width=min(width, 32), overflow='fold')
+        for place, (name, width) in enumerate(self._widths.items()):
+            justify: JustifyMethod = 'right' if place in self._numbers else 'left'
+            table.add_column(Text(name), min_width=min(width, 32), overflow='fold', justify=justify)
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
         if cells or not self._begun:
             self._console.print(table)
         self._begun = True
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, int | float) for value in known)
 
 
 def facts(document: Mapping[str, Any]) -> None:

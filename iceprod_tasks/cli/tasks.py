@@ -17,7 +17,8 @@ from iceprod_tasks.cli.tables import Lines, facts, indented, words
 from iceprod_tasks.client import ActionDone, ActionName, AsyncClient, Message, TaskDocument
 from iceprod_tasks.domain.statuses import STATUSES
 
-_COLUMNS = ('task_id', 'job_index', 'name', 'status', 'failures', 'site')
+_COLUMNS = ('task_id', 'job_index', 'name', 'status', 'failures', 'exit_code', 'site')
+_KEYS = ('task_id', 'job_index', 'name', 'status', 'failures', 'outcome', 'site')
 _PAGE = 1000
 _A_STATUS = click.Choice(STATUSES)
 
@@ -50,7 +51,7 @@ def list_(server: str, token: str, as_json: bool, jsonl: bool, keys: str, **give
     fields = tuple(dict.fromkeys(('task_id', *(key for key in keys.split(',') if key)))) if keys else ()
     as_table = not (as_json or jsonl)
     with plainly():
-        found = _listed(service(server, token), keys=fields or (_COLUMNS if as_table else ()), **given)
+        found = _listed(service(server, token), keys=fields or (_KEYS if as_table else ()), **given)
         if as_table:
             asyncio.run(_table(found, fields or _COLUMNS))
         else:
@@ -81,11 +82,17 @@ async def _document(found: AsyncIterator[TaskDocument]) -> None:
     click.echo(']}')
 
 
+def _cell(task: TaskDocument, column: str) -> Any:
+    if column == 'exit_code':
+        return (task.get('outcome') or {}).get('exit_code')
+    return task.get(column)
+
+
 async def _table(found: AsyncIterator[TaskDocument], columns: Sequence[str]) -> None:
     lines = Lines(columns)
     rows: list[list[Any]] = []
     async for task in found:
-        rows.append([task.get(column) for column in columns])
+        rows.append([_cell(task, column) for column in columns])
         if len(rows) == _PAGE:
             lines.print(rows)
             rows.clear()

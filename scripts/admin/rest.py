@@ -40,11 +40,14 @@ def dataset(dataset_id: str) -> str:
 def summary(report: dict[str, Any]) -> str:
     """What an action did, or in a dry run would do."""
     changed = 'would change' if report['dry_run'] else 'changed'
+    lines = []
+    if itself := report.get('dataset'):
+        would = report['dry_run'] and itself['result'] == 'changed'
+        lines.append(f'dataset: {"would change, is" if would else itself["result"] + ","} {itself["status"]}')
     parts = {name: report[name] for name in ('jobs', 'tasks') if name in report} or {'tasks': report}
-    return '\n'.join(
-        f'{name}: {changed} {done["changed"]}, unchanged {done["unchanged"]}, refused {done["refused"]}'
-        for name, done in parts.items()
-    )
+    for name, done in parts.items():
+        lines.append(f'{name}: {changed} {done["changed"]}, unchanged {done["unchanged"]}, refused {done["refused"]}')
+    return '\n'.join(lines)
 
 
 def _call(method: str, path: str, body: Any = None) -> tuple[Any, str]:

@@ -15,5 +15,4 @@ given = parser.parse_args()
 
 body = {'reason': given.reason, 'dry_run': given.dry_run}
 report = rest.call('POST', f'{rest.dataset(given.dataset)}/dataset_actions/resume', body)
-print(f'dataset: {report["dataset"]["result"]}, {report["dataset"]["status"]}')
 print(rest.summary(report))

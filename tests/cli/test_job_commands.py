@@ -74,7 +74,7 @@ async def test_a_named_job_that_is_refused_makes_it_partial_and_another_one_does
     named = await typed(api, 'jobs', 'suspend', dataset_id, first, second, '--yes', code=6)
     every = await typed(api, 'jobs', 'suspend', dataset_id, '--yes')
 
-    assert f'  refused {first}: it is complete\n' in named.out
+    assert f'  refused {first}: its status is complete\n' in named.out
     assert every.out.startswith('jobs: changed 1, unchanged 1, refused 1\n')
 
 

@@ -105,7 +105,7 @@ async def test_a_dataset_is_suspended_and_resumed(api: Api, run: Run, dataset_id
     resumed, _ = await run('resume.py', dataset_id)
 
     five = 'jobs: {0} 5, unchanged 0, refused 0\ntasks: {0} 5, unchanged 0, refused 0\n'
-    assert (dry, before) == ('dataset: changed, processing\n' + five.format('would change'), 'processing')
+    assert (dry, before) == ('dataset: would change, is processing\n' + five.format('would change'), 'processing')
     assert out == 'dataset: changed, suspended\n' + five.format('changed')
     assert [(task['status'], task['log'][-1]['why']) for task in suspended] == [('suspended', 'holidays')] * 5
     assert dry_resume.endswith(five.format('would change'))
