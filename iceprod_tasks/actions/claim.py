@@ -57,7 +57,9 @@ async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task
         task = await _given_before(service, request.claim_id)
     if task is None:
         offer = request.wanted.offer
-        raise NoWork(await service.store.claims.left(offer) + await unmade(service, offer))
+        # In datasets that have ended, idle tasks wait for what will not come by itself: no pilot need wait with them.
+        stuck = not await service.store.datasets.any_goes_on()
+        raise NoWork(await service.store.claims.left(offer, stuck=stuck) + await unmade(service, offer))
     return task
 
 

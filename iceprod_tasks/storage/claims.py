@@ -26,6 +26,8 @@ LEFT_AT_MOST = 1000
 
 _HIDDEN = {'_id': False}
 _BEST_FIRST = [('priority', -1), ('_id', 1)]
+_IDLE: Document = {'status': 'idle'}
+_IDLE_OF_CLIENTS: Document = {'status': 'idle', 'managed': False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,17 @@ class Claims:
         )
         return task
 
-    async def left(self, offer: Mapping[str, Any]) -> int:
-        """How many unfinished tasks fit an offer, counted up to `LEFT_AT_MOST`."""
+    async def left(self, offer: Mapping[str, Any], *, stuck: bool) -> int:
+        """How many unfinished tasks fit an offer, counted up to `LEFT_AT_MOST`.
+
+        Args:
+            offer: what the pilot has.
+            stuck: whether the scheduler's idle tasks are all stuck; then they do not count.
+        """
         count = 0
         for where in UNFINISHED:
+            if stuck and where == _IDLE:
+                where = _IDLE_OF_CLIENTS
             kinds = await self._kinds.among(where)
             signatures = [name for name, needs in kinds.items() if name == UNSIGNED or fits(needs, offer)]
             if signatures and count < LEFT_AT_MOST:

@@ -61,6 +61,11 @@ class Datasets:
         missing = {'$lt': ['$jobs_materialized', '$jobs_submitted']}
         return self._datasets.find({'status': 'processing', '$expr': missing, **KEPT}, _HIDDEN, sort=[('_id', 1)])
 
+    async def any_goes_on(self) -> bool:
+        """Whether any dataset has not ended."""
+        where = {'status': {'$in': ['processing', 'truncated']}}
+        return await self._datasets.find_one(where, {'_id': True}) is not None
+
     def readable(
         self, where: Filter, user: str, groups: Sequence[str], keys: Sequence[str] = ()
     ) -> AsyncIterator[Document]:

@@ -36,6 +36,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'keys': [('status', _UP), ('signature', _UP)],
             'partialFilterExpression': {'status': {'$in': list(UNFINISHED_UNSEEN)}},
         },
+        # The same where nothing of the scheduler's is left that could be released.
+        'idle_of_clients': {
+            'keys': [('status', _UP), ('managed', _UP), ('signature', _UP)],
+            'partialFilterExpression': {'status': 'idle', 'managed': False},
+        },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},
         'stop': {'keys': [('stop.deadline', _UP)], 'partialFilterExpression': {'stop.deadline': {'$exists': True}}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
@@ -74,7 +79,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     'jobs': {
         'job_id': {'keys': [('job_id', _UP)], 'unique': True},
-        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('_id', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('job_index', _UP)]},
         # One job a place of a dataset with a record: two programs that make jobs at once cannot make twins.
         'place': {
             'keys': [('dataset_id', _UP), ('job_index', _UP)],

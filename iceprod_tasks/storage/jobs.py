@@ -44,7 +44,7 @@ class Jobs:
     def select(self, where: Filter, *, keys: Sequence[str] = ()) -> AsyncIterator[Document]:
         """Jobs one after the other: a whole dataset's by place, those in some statuses by age."""
         fields = dict.fromkeys(keys, True) or None
-        order = [('_id', 1)] if 'status' in where else [('job_index', 1), ('_id', 1)]
+        order = [('_id', 1)] if 'status' in where else [('job_index', 1)]
         return self._jobs.find(where, fields, sort=order, batch_size=1000)
 
     def named(self, dataset_id: str, job_ids: Sequence[str] | None = None) -> AsyncIterator[Document]:

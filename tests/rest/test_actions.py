@@ -434,6 +434,23 @@ async def test_portions_leave_nothing_out_while_tasks_go_on(api: Api, monkeypatc
     assert answer.body['refused'] == 0
 
 
+async def test_a_task_that_ends_between_the_look_and_the_move_has_ended(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id, other = await api.add_task(), await api.add_task()
+    move = api.service.store.moves.move
+
+    async def late(*arguments: Any) -> int:
+        await api('PUT', f'/tasks/{task_id}/status', {'status': 'complete'})
+        return int(await move(*arguments))
+
+    monkeypatch.setattr(api.service.store.moves, 'move', late)
+    answer = await api('POST', path('suspend'))
+
+    assert answer.body['changed'] == 1
+    assert [(await api.task(each))['status'] for each in (task_id, other)] == ['complete', 'suspended']
+
+
 async def test_a_reset_task_that_waits_again_is_not_reset_twice(
     api: Api, chores: Chores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,8 +460,8 @@ async def test_a_reset_task_that_waits_again_is_not_reset_twice(
 
     async def and_retried(*arguments: Any) -> int:
         moved = await move(*arguments)
-        await chores()
-        return moved
+        await chore.retry(api.service, [dataset_id])
+        return int(moved)
 
     monkeypatch.setattr(api.service.store.moves, 'move', and_retried)
     answer = await api('POST', path('reset', dataset_id))

@@ -297,5 +297,20 @@ async def test_left_counts_tasks_that_are_not_made_yet(api: Api) -> None:
     assert (answer.status, answer.body['left']) == (404, 10)
 
 
+async def test_what_is_stuck_in_a_dataset_that_has_ended_is_not_left(api: Api, chores: Chores) -> None:
+    await api.add_dataset(TWO)
+    await api.add_task(status='idle', depends=['x'], requirements={'memory': 5})
+    await chores()
+    going_on = (await claim(api))['task_id']
+    held = (await api('POST', '/task_actions/process')).body['left']
+    await api('POST', f'/tasks/{going_on}/task_actions/failed')
+    await chores()
+
+    answer = await api('POST', '/task_actions/process')
+
+    # The one that is idle for a client of its own may go on at any time.
+    assert (held, answer.status, answer.body['left']) == (3, 404, 1)
+
+
 def with_limits(api: Api, **limits: Any) -> Any:
     return replace(api.service, limits=replace(api.service.limits, **limits))
