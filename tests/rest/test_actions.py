@@ -194,15 +194,19 @@ async def test_a_whole_dataset_is_suspended_with_its_jobs_and_makes_no_more(api:
     assert (await api('GET', f'/datasets/{dataset_id}/job_counts/status')).body == {'processing': 5}
 
 
-async def test_a_dry_run_on_a_dataset_leaves_jobs_and_dataset_as_they_are(api: Api, chores: Chores) -> None:
+@pytest.mark.parametrize('action', ['suspend', 'cancel'])
+async def test_a_dry_run_on_a_dataset_leaves_jobs_and_dataset_as_they_are(
+    api: Api, chores: Chores, action: str
+) -> None:
     dataset_id = await api.add_dataset(TWO, jobs=2)
     await chores()
 
-    answer = await api('POST', path('cancel', dataset_id, 'dataset'), {'dry_run': True})
+    answer = await api('POST', path(action, dataset_id, 'dataset'), {'dry_run': True})
 
     assert answer.body['dataset'] == {'result': 'changed', 'status': 'processing'}
     assert (numbers(answer.body['jobs']), numbers(answer.body['tasks'])) == ((2, 0, 0), (4, 0, 0))
     assert (await api('GET', f'/datasets/{dataset_id}')).body['status'] == 'processing'
+    assert (await api('GET', f'/datasets/{dataset_id}/job_counts/status')).body == {'processing': 2}
     assert await statuses(api, dataset_id) == {'idle': 2, 'queued': 2}
 
 
