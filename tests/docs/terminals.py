@@ -14,7 +14,7 @@ from pathlib import Path
 
 PATIENCE_SECONDS = 60
 _COLUMNS = 100
-_QUESTION = '[y/N]? '
+_QUESTION = '[y/N]: '
 _MARK = 'the end of what was typed'
 
 
