@@ -47,6 +47,12 @@ async def active_datasets(service: Service) -> list[str]:
     ]
 
 
+async def dependent_datasets(service: Service) -> list[str]:
+    """The datasets whose tasks depend on other datasets, unless they are complete."""
+    where = {**dependent_in(*_GOING_ON, 'suspended', 'errors'), **KEPT}
+    return [dataset['dataset_id'] async for dataset in service.store.datasets.select(where, keys=('dataset_id',))]
+
+
 async def release(service: Service, idle: Sequence[Mapping[str, Any]]) -> int:
     """Let idle tasks wait to be queued once all that they depend on is complete; how many do now."""
     if not idle:
@@ -137,6 +143,24 @@ async def end_jobs(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
     now = await _ends_of(service, [job for job in jobs if job['job_id'] in ended])
     wrong = [job_id for job_id, status in ended.items() if now.get(job_id) != status]
     return done - await service.store.jobs.set_status(wrong, ('errors', 'suspended', 'complete'), 'processing')
+
+
+async def look_again(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
+    """Look again at jobs that ended because of tasks of other datasets; how many are different now.
+
+    Those may have been resumed, failed, cancelled or deleted since, and nothing of it is seen in the job itself.
+    """
+    ends = await _ends_of(service, jobs)
+    counts = await service.store.counts.by_job([job['job_id'] for job in jobs])
+    changed: dict[str, set[str]] = {}
+    for job in jobs:
+        job_id, before, now = job['job_id'], job['status'], ends.get(job['job_id'], 'processing')
+        if not counts[job_id].get('idle') or now == before:
+            continue
+        if await service.store.jobs.set_status([job_id], (before,), now):
+            changed.setdefault(job['dataset_id'], set()).add(job_id)
+    await service.store.datasets.reopen(sorted(changed), suspended=True)
+    return sum(map(len, changed.values()))
 
 
 async def _ends_of(service: Service, jobs: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -19,6 +19,7 @@ _DATASETS_AT_ONCE = 200
 _PILOTS_AT_ONCE = 500
 _PRUNE_SECONDS = 60.0
 _WEIGH_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 10.0
 _WORTH_A_LINE = frozenset({'materialize', 'datasets', 'prune'})
 
 
@@ -36,6 +37,8 @@ class Scheduler:
         # Where the sweeps go on; lost at a restart, which does no harm.
         self._idle_after: object = None
         self._jobs_after: object = None
+        self._held_up_after: object = None
+        self._looked: float | None = None
         self._datasets_from = 0
         self._pilots_after: object = None
         self._prune_at = 0.0
@@ -78,6 +81,7 @@ class Scheduler:
         changed += await self._safely('release', self._release_next)
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))
         changed += await self._safely('jobs', self._end_next)
+        changed += await self._safely('held up', self._look_again_now_and_then)
         changed += await self._safely('datasets', self._end_next_datasets)
         await self._prune_now_and_then()
         if changed:
@@ -113,6 +117,17 @@ class Scheduler:
         jobs = await self._service.store.sweeps.jobs_processing(active, self._jobs_after, _JOBS_AT_ONCE)
         self._jobs_after = jobs[-1]['_id'] if len(jobs) == _JOBS_AT_ONCE else None
         return await chores.end_jobs(self._service, jobs)
+
+    async def _look_again_now_and_then(self) -> int:
+        now = time.monotonic()
+        if self._looked is not None and now - self._looked < _LOOK_AGAIN_SECONDS:
+            return 0
+        service = self._service
+        dependent = await chores.dependent_datasets(service)
+        jobs = await service.store.sweeps.jobs_held_up(dependent, self._held_up_after, _JOBS_AT_ONCE)
+        more = len(jobs) == _JOBS_AT_ONCE
+        self._held_up_after, self._looked = (jobs[-1]['_id'], None) if more else (None, now)
+        return await chores.look_again(service, jobs)
 
     async def _end_next_datasets(self) -> int:
         active = await chores.active_datasets(self._service)

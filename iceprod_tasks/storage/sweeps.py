@@ -62,6 +62,14 @@ class Sweeps:
             found += [job async for job in self._jobs.find(where, sort=[('_id', 1)], limit=limit)]
         return sorted(found, key=lambda job: job['_id'])[:limit]
 
+    async def jobs_held_up(self, dataset_ids: Sequence[str], after: Any, limit: int) -> list[Document]:
+        """Jobs of some datasets that have ended, but not well, behind an `_id`."""
+        found: list[Document] = []
+        for status in ('errors', 'suspended'):
+            for where in _in_datasets(dataset_ids, {'status': status, **_behind(after)}):
+                found += [job async for job in self._jobs.find(where, sort=[('_id', 1)], limit=limit)]
+        return sorted(found, key=lambda job: job['_id'])[:limit]
+
     async def jobs_named(self, job_ids: Sequence[str]) -> list[Document]:
         """Those of these jobs that have not ended."""
         where = {'job_id': {'$in': list(job_ids)}, 'status': 'processing'}

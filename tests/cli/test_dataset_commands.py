@@ -52,7 +52,7 @@ async def test_a_description_is_one_short_line_without_markup(api: Api) -> None:
 
     table = await typed(api, 'datasets', 'list')
 
-    assert '[red]first [2J second…' in table.out
+    assert '[red]first [2J se…' in table.out
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,26 @@ async def test_a_dataset_is_suspended_and_goes_on(api: Api, dataset_id: str) -> 
     assert resumed.out.startswith('dataset: changed, processing\n')
     logs = [[entry['why'] for entry in task['log']] async for task in api.database.tasks.find()]
     assert all('holidays' in reasons for reasons in logs)
+
+
+async def test_a_dry_run_says_what_would_change(api: Api, dataset_id: str) -> None:
+    said = await typed(api, 'datasets', 'suspend', dataset_id, '--dry-run')
+
+    assert said.out.startswith('dataset: would change, is processing\njobs: would change 2,')
+
+
+async def test_what_begins_the_facts_is_what_people_ask_for(api: Api, dataset_id: str) -> None:
+    said = await typed(api, 'datasets', 'show', dataset_id)
+
+    assert [line.split()[0] for line in said.out.splitlines()[:3]] == ['dataset_id', 'description', 'status']
+
+
+async def test_the_list_fits_a_terminal_with_numbers_on_the_right(api: Api, dataset_id: str) -> None:
+    said = await typed(api, 'datasets', 'list')
+
+    head, _, row = (line.rstrip() for line in said.out.splitlines())
+    assert head.endswith('jobs') and row.endswith('   2')
+    assert len(head) == len(row) <= 100
 
 
 async def test_a_dataset_that_refuses_makes_it_partial(api: Api, dataset_id: str) -> None:

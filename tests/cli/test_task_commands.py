@@ -100,6 +100,26 @@ async def test_a_list_ends_at_its_limit(api: Api, dataset_id: str, monkeypatch: 
     assert len(said.json['tasks']) == 3
 
 
+async def test_the_table_has_the_exit_code_of_the_last_try(api: Api, dataset_id: str) -> None:
+    await api.database.tasks.update_one({'status': 'failed'}, {'$set': {'outcome': {'exit_code': 137}}})
+
+    said = await typed(api, 'tasks', 'list', dataset_id, '--status', 'failed')
+
+    assert said.out.splitlines()[0].split()[-2:] == ['exit_code', 'site']
+    assert said.out.splitlines()[2].split()[-2] == '137'
+
+
+async def test_of_those_refused_alike_one_is_shown_unless_they_are_named(api: Api, dataset_id: str) -> None:
+    await api.database.tasks.update_many({'status': {'$ne': 'idle'}}, {'$set': {'status': 'complete'}})
+    named = [task['task_id'] async for task in api.database.tasks.find({'status': 'complete'}).limit(3)]
+
+    everything = await typed(api, 'tasks', 'suspend', dataset_id, '--dry-run')
+    some = await typed(api, 'tasks', 'suspend', dataset_id, *named, '--dry-run', code=6)
+
+    assert everything.out.count('  refused ') == 1
+    assert some.out.count('  refused ') == 3
+
+
 async def test_keys_are_the_columns_of_the_table(api: Api, dataset_id: str) -> None:
     said = await typed(api, 'tasks', 'list', dataset_id, '--keys', 'job_index,outcome', '--limit', '1')
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 PATIENCE_SECONDS = 60
 _COLUMNS = 100
-_QUESTION = '[y/N]? '
+_QUESTION = '[y/N]: '
 _MARK = 'the end of what was typed'
 
 
@@ -62,18 +62,24 @@ class SecondTerminal:
         os.write(self._keyboard, f"{text}\nprintf '%s\\n' '{_MARK}'\n".encode())
         printed, until = '', time.monotonic() + PATIENCE_SECONDS
         while not printed.endswith(f'{_MARK}\n'):
-            if select.select([self._screen], [], [], 0.5)[0]:
-                printed += self._decoder.decode(os.read(self._screen, 65536)).replace('\r', '')
-            else:
+            news = self._read()
+            printed += news
+            if not news:
                 assert self._shell.poll() is None, f'{text}\nended with {self._shell.returncode}:\n{printed}'
                 assert time.monotonic() < until, f'{text}\ndoes not end:\n{printed}'
             if printed.endswith(_QUESTION):
                 os.write(self._screen, b'y\n')
-                printed += self._read_echo()
         return printed.removesuffix(f'{_MARK}\n')
 
-    def _read_echo(self) -> str:
-        return self._decoder.decode(os.read(self._screen, 65536)).replace('\r', '')
+    def _read(self) -> str:
+        """What is new on the screen; '' when nothing comes for a while, or never will."""
+        if not select.select([self._screen], [], [], 0.5)[0]:
+            return ''
+        try:
+            return self._decoder.decode(os.read(self._screen, 65536)).replace('\r', '')
+        except OSError:
+            # Nobody has the terminal open any more.
+            return ''
 
     def close(self) -> None:
         """End the session, with all that was started in it."""

@@ -305,6 +305,43 @@ async def test_chores_care_for_suspended_datasets_and_those_in_errors_that_depen
     assert not set(left) & set(active)
 
 
+@pytest.mark.parametrize(
+    ('before', 'held_up', 'after', 'then'),
+    [('suspended', SUSPENDED, 'failed', ERRORS), ('failed', ERRORS, 'suspended', SUSPENDED),
+     ('failed', ERRORS, 'waiting', PROCESSING)],
+)  # fmt: skip
+async def test_a_job_held_up_by_another_dataset_ends_anew_when_that_changes(
+    api: Api, chores: Chores, before: str, held_up: Any, after: str, then: Any
+) -> None:
+    there = await api.add_dataset([GEN])
+    here = await api.add_dataset(described({'sim': [f'{there}:gen'], 'end': ['sim']}))
+    await chores()
+    await put(api, there, 'gen', before)
+    await chores()
+    first = await ends(api, here)
+
+    await put(api, there, 'gen', after)
+    # As in the process that comes by next.
+    scheduler = Scheduler(api.service)
+    for _ in range(3):
+        await scheduler.sweep()
+
+    assert (first, await ends(api, here)) == ([held_up], [then])
+    assert await chore.look_again(api.service, [job async for job in api.database.jobs.find({'status': 'errors'})]) == 0
+
+
+async def test_the_status_that_somebody_gave_a_job_with_nothing_idle_stays(api: Api, chores: Chores) -> None:
+    there = await api.add_dataset([GEN])
+    here = await api.add_dataset(described({'sim': [f'{there}:gen']}))
+    await run_all(api, chores)
+    job = await api.database.jobs.find_one({'dataset_id': here})
+    await api('PUT', f'/datasets/{here}/jobs/{job["job_id"]}/status', {'status': 'errors'})
+
+    await Scheduler(api.service).sweep()
+
+    assert (await api('GET', f'/jobs/{job["job_id"]}')).body['status'] == 'errors'
+
+
 @pytest.mark.parametrize('elsewhere', [False, True])
 async def test_a_task_let_go_on_while_a_job_is_being_ended_reopens_it(
     api: Api, chores: Chores, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
