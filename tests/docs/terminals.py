@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 _COLUMNS = 100
 _QUESTION = '[y/N]: '
 _MARK = 'the end of what was typed'
@@ -67,7 +67,7 @@ class SecondTerminal:
             if not news:
                 assert self._shell.poll() is None, f'{text}\nended with {self._shell.returncode}:\n{printed}'
                 assert time.monotonic() < until, f'{text}\ndoes not end:\n{printed}'
-            if printed.endswith(_QUESTION):
+            if news and printed.endswith(_QUESTION):
                 os.write(self._screen, b'y\n')
         return printed.removesuffix(f'{_MARK}\n')
 
