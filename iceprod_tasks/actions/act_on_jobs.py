@@ -9,7 +9,7 @@ from typing import Any
 
 from iceprod_tasks.actions.act import Asked, Done, act_on_tasks
 from iceprod_tasks.actions.service import Service
-from iceprod_tasks.domain.actions import DATASET_STEPS, JOB_STEPS, VERDICTS, GroupStep, Verdict
+from iceprod_tasks.domain.actions import ACTIONS, DATASET_STEPS, JOB_STEPS, VERDICTS, GroupStep, Verdict
 from iceprod_tasks.domain.errors import NotFound
 
 _AT_ONCE = 1000
@@ -42,6 +42,10 @@ async def act_on_jobs(service: Service, who: str, dataset_id: str, asked: Asked)
         NotFound: there is no such dataset, or none of the jobs is its.
     """
     jobs = await _move_jobs(service, dataset_id, asked)
+    if jobs.changed and ACTIONS[asked.action].runs_again and not asked.dry_run:
+        # One whose jobs had all been suspended goes on with them.
+        await service.store.datasets.reopen([dataset_id], suspended=True)
+        await service.store.weights.rewrite_again(dataset_id)
     try:
         return jobs, await act_on_tasks(service, who, dataset_id, asked)
     except NotFound:

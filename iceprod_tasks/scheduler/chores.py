@@ -50,7 +50,8 @@ async def active_datasets(service: Service) -> list[str]:
 async def dependent_datasets(service: Service) -> list[str]:
     """The datasets whose tasks depend on other datasets, unless they are complete."""
     where = {**dependent_in(*_GOING_ON, 'suspended', 'errors'), **KEPT}
-    return [dataset['dataset_id'] async for dataset in service.store.datasets.select(where, keys=('dataset_id',))]
+    found = service.store.datasets.select(where, keys=('dataset_id',), sort=())
+    return [dataset['dataset_id'] async for dataset in found]
 
 
 async def release(service: Service, idle: Sequence[Mapping[str, Any]]) -> int:
@@ -93,9 +94,10 @@ async def _queue_signature(service: Service, signature: str) -> int:
     if room > 0:
         best = await queueing.best([signature], room, managed=_MANAGED)
     else:
-        # A full queue must not keep a task waiting that is better than one in it.
-        lowest = await queueing.lowest_priority(signature)
-        best = await queueing.best([signature], AT_ONCE, managed=_MANAGED, above=lowest)
+        # A full queue must not keep a task waiting that is better than those which would fill it. What is worse than
+        # they are and queued already does not count: else one bad task would let in all that is better than it.
+        worst = await queueing.priority_at(signature, depth)
+        best = await queueing.best([signature], AT_ONCE, managed=_MANAGED, above=worst)
     return await queueing.queue(best, Note(who=WHO)) if best else 0
 
 

@@ -15,7 +15,7 @@ from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.transitions import Note, Stop, update
 
-PORTION = 500
+PORTION = 300
 """Tasks moved by one update: more would keep claims waiting."""
 
 _OF_DATASET = 'dataset_status'

@@ -106,11 +106,12 @@ class Queueing:
         where = {'status': 'queued', 'signature': signature, 'managed': True}
         return await self._tasks.count(where, limit=at_most)
 
-    async def lowest_priority(self, signature: str) -> float | None:
-        """The lowest priority among the scheduler's queued tasks of a signature."""
+    async def priority_at(self, signature: str, rank: int) -> float | None:
+        """The priority of the scheduler's queued task of a signature at a rank, 1 for the best; None without one."""
         found = await self._tasks.find_one(
             {'status': 'queued', 'signature': signature, 'managed': True},
             {'_id': False, 'priority': True},
-            sort=[('priority', 1), ('_id', -1)],
+            sort=_BEST_FIRST,
+            skip=rank - 1,
         )
         return found['priority'] if found else None

@@ -11,12 +11,14 @@ import json
 import statistics
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from iceprod_tasks.client import AsyncClient, NoWork
+from iceprod_tasks.client import ActionName, AsyncClient, NoWork
 from tests.journeys.commands import Commands
 
+ACTIONS: tuple[ActionName, ...] = ('suspend', 'resume')
 OTHERS = 'others'
 LARGE = 'large'
 OFFER: Any = {'cpu': 1, 'gpu': 0, 'memory': 4}
@@ -70,18 +72,17 @@ async def measure(commands: Commands, token: str, arguments: argparse.Namespace)
         pilots = Pilots(client)
         flying = [asyncio.create_task(pilots.fly()) for _ in range(arguments.pilots)]
         try:
-            for action in ('suspend', 'resume') * arguments.rounds:
+            for action in ACTIONS * arguments.rounds:
                 await asyncio.sleep(REST_SECONDS)
                 print(pilots.report('no action', REST_SECONDS), flush=True)
                 began = time.perf_counter()
-                path = f'/datasets/{large}/dataset_actions/{action}'
-                done = await client._post(path, {})
+                done = await client.act_on_dataset(large, action)
                 seconds = time.perf_counter() - began
                 print(pilots.report(action, seconds), f' {done["tasks"]["changed"]} tasks', flush=True)
         finally:
             pilots.stop()
             await asyncio.gather(*flying)
-        await recount(client, commands, large)
+        await recount(client, large)
 
 
 def submit(commands: Commands, name: str, arguments: argparse.Namespace) -> str:
@@ -100,14 +101,17 @@ async def until_made(client: AsyncClient, dataset_id: str) -> None:
         await asyncio.sleep(0.5)
 
 
-async def recount(client: AsyncClient, commands: Commands, dataset_id: str) -> None:
-    """Compare the counts that the service gives with a count of the documents."""
-
-    counts = await client.task_counts(dataset_id)
-    listed = await client.dataset_tasks(dataset_id, keys=['status'])
+async def recount(client: AsyncClient, dataset_id: str) -> None:
+    """Compare the counts that the service gives with a count of its tasks, at a moment when none of them moves."""
+    before: dict[str, int] = {}
     found: dict[str, int] = {}
-    for task in listed.values():
-        found[task['status']] = found.get(task['status'], 0) + 1
+    while True:
+        counts = await client.task_counts(dataset_id)
+        if counts == before:
+            break
+        listed = await client.dataset_tasks(dataset_id, keys=['status'])
+        found = dict(Counter(str(task['status']) for task in listed.values()))
+        before = counts
     print(f'counts {counts}; recounted {found}; equal: {counts == found}')
 
 
@@ -118,7 +122,7 @@ def main() -> None:
     parser.add_argument('--pilots', type=int, default=4, help='pilots that claim at once')
     parser.add_argument('--rounds', type=int, default=2, help='times to suspend and resume')
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Commands(Path(folder)) as commands:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, Commands(Path(folder)) as commands:
         commands.serve()
         token = commands.token('admin')
         commands.environment['ICEPROD_TASKS_TOKEN'] = token

@@ -223,6 +223,22 @@ async def test_some_jobs_are_suspended_and_the_others_go_on(api: Api, chores: Ch
     assert (await api('GET', f'/jobs/{jobs[0]}')).body['status'] == 'suspended'
 
 
+@pytest.mark.parametrize('level', ['job', 'task'])
+async def test_a_dataset_whose_jobs_were_all_suspended_goes_on_with_one_of_them(
+    api: Api, chores: Chores, level: str
+) -> None:
+    dataset_id = await api.add_dataset(GEN, jobs=2)
+    await chores()
+    jobs = sorted((await api('GET', f'/datasets/{dataset_id}/jobs')).body)
+    await api('POST', path('suspend', dataset_id, 'job'))
+    await chores()
+    ended = (await api('GET', f'/datasets/{dataset_id}')).body['status']
+
+    await api('POST', path('resume', dataset_id, level), {'jobs': jobs[:1]})
+
+    assert (ended, (await api('GET', f'/datasets/{dataset_id}')).body['status']) == ('suspended', 'processing')
+
+
 async def test_a_cancelled_dataset_ends_in_errors_and_makes_no_more_jobs(api: Api, chores: Chores) -> None:
     dataset_id = await api.add_dataset(TWO, jobs=2)
     await chores()

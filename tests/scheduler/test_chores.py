@@ -151,6 +151,21 @@ async def test_the_depth_is_kept_for_each_kind_of_requirements_and_a_better_task
     assert (await statuses(api, dataset_id))['gpu'] == full['gpu']
 
 
+async def test_one_bad_task_in_a_full_queue_does_not_let_in_all_that_is_better(api: Api) -> None:
+    service = with_limits(api, queue_depth=2)
+    await api.add_dataset(TWO[:1], jobs=8)
+    await materialize_all(service)
+    await api.database.tasks.update_many({'job_index': {'$lt': 2}}, {'$set': {'priority': 0.1, 'weighed': False}})
+    await api.database.tasks.update_many({'job_index': {'$gte': 2}}, {'$set': {'status': 'suspended'}})
+    await chore.queue_waiting(service)
+    await api.database.tasks.update_many({'status': 'suspended'}, {'$set': {'status': 'waiting', 'priority': 5.0}})
+
+    turns = [await chore.queue_waiting(service) for _ in range(3)]
+
+    assert sum(turns) < 8
+    assert turns[-1] == 0
+
+
 async def test_tasks_of_old_clients_neither_count_for_the_depth_nor_are_touched(api: Api, chores: Chores) -> None:
     states = ('idle', 'waiting', 'queued', 'reset')
     theirs = {status: await api.add_task(status=status, depends=['unknown']) for status in states}
