@@ -97,7 +97,7 @@ async def _queue_signature(service: Service, signature: str) -> int:
         # A full queue must not keep a task waiting that is better than those which would fill it. What is worse than
         # they are and queued already does not count: else one bad task would let in all that is better than it.
         worst = await queueing.priority_at(signature, depth)
-        best = await queueing.best([signature], AT_ONCE, managed=_MANAGED, above=worst)
+        best = await queueing.best([signature], min(depth, AT_ONCE), managed=_MANAGED, above=worst)
     return await queueing.queue(best, Note(who=WHO)) if best else 0
 
 
