@@ -21,12 +21,14 @@ class DatasetDone:
 
     Args:
         verdict: what it meant for the dataset itself.
+        dataset: the same in numbers: one dataset that was changed, unchanged or refused.
         status: the dataset's status afterwards.
         jobs: what became of its jobs.
         tasks: what became of its tasks.
     """
 
     verdict: Verdict
+    dataset: Done
     status: str
     jobs: Done
     tasks: Done
@@ -72,7 +74,12 @@ async def act_on_dataset(service: Service, who: str, dataset_id: str, asked: Ask
         await service.store.datasets.set_status(dataset_id, step.sources, step.target)
     jobs, tasks = await act_on_jobs(service, who, dataset_id, asked)
     after = await service.store.datasets.get(dataset_id) or dataset
-    return DatasetDone(verdict, after['status'], jobs, tasks)
+    itself = Done()
+    itself.count(verdict)
+    itself.show(
+        verdict, [dataset_id if verdict == 'changed' else {'dataset_id': dataset_id, 'status': after['status']}]
+    )
+    return DatasetDone(verdict, itself, after['status'], jobs, tasks)
 
 
 async def _move_jobs(service: Service, dataset_id: str, asked: Asked) -> Done:

@@ -185,11 +185,9 @@ class Verdict(TypedDict):
     status: str
 
 
-class DatasetActionDone(TypedDict):
-    """The answer to an action on a dataset."""
+class DatasetActionDone(ActionDone):
+    """The answer to an action on a dataset: the numbers of datasets, one in all, and those of jobs and tasks."""
 
-    action: ActionName
-    dry_run: bool
     dataset: Verdict
     jobs: Done
     tasks: Done

@@ -178,6 +178,7 @@ async def test_a_whole_dataset_is_suspended_with_its_jobs_and_makes_no_more(api:
     await chores()
 
     assert answer.body['dataset'] == {'result': 'changed', 'status': 'suspended'}
+    assert (numbers(answer.body), answer.body['examples']['changed']) == ((1, 0, 0), [dataset_id])
     assert numbers(answer.body['jobs']) == (3, 0, 0)
     assert numbers(answer.body['tasks']) == (6, 0, 0)
     assert 'stopping' not in answer.body['jobs']
@@ -185,6 +186,7 @@ async def test_a_whole_dataset_is_suspended_with_its_jobs_and_makes_no_more(api:
     assert (await api('GET', f'/datasets/{dataset_id}/job_counts/status')).body == {'suspended': 3}
     again = await api('POST', path('suspend', dataset_id, 'dataset'))
     assert again.body['dataset'] == {'result': 'unchanged', 'status': 'suspended'}
+    assert numbers(again.body) == (0, 1, 0)
 
     resumed = await api('POST', path('resume', dataset_id, 'dataset'))
     await chores()
@@ -518,6 +520,7 @@ async def test_a_complete_dataset_only_starts_over(api: Api, chores: Chores, act
     expected = {'result': 'changed', 'status': 'processing'}
     refused = {'result': 'refused', 'status': 'complete'}
     assert answer.body['dataset'] == (expected if action == 'hard_reset' else refused)
+    assert numbers(answer.body) == ((1, 0, 0) if action == 'hard_reset' else (0, 0, 1))
     assert numbers(answer.body['tasks']) == ((1, 0, 0) if action == 'hard_reset' else (0, 0, 1))
 
 

@@ -60,7 +60,9 @@ class DatasetJobActionsHandler(_Actions):
         """
         asked = self.asked(action, 'job_action')
         jobs, tasks = await act_on_jobs(self.service, self.caller.name, dataset_id, asked)
-        self.answer({'action': action, 'dry_run': asked.dry_run, **_jobs(asdict(jobs)), 'tasks': asdict(tasks)})
+        self.answer(
+            {'action': action, 'dry_run': asked.dry_run, **_without_stopping(asdict(jobs)), 'tasks': asdict(tasks)}
+        )
 
 
 class DatasetActionsHandler(_Actions):
@@ -76,8 +78,8 @@ class DatasetActionsHandler(_Actions):
             action (str): suspend, resume, reset, rerun, hard_reset or cancel
 
         Returns:
-            dict: {action, dry_run, dataset: {result: changed, unchanged or refused, status}, jobs and tasks: {changed,
-            unchanged, refused (numbers), examples}}
+            dict: {action, dry_run, changed, unchanged, refused (1 or 0 datasets), examples, dataset: {result: changed,
+            unchanged or refused, status}, jobs and tasks (the same of them)}
         """
         asked = self.asked(action, 'dataset_action')
         done = await act_on_dataset(self.service, self.caller.name, dataset_id, asked)
@@ -85,15 +87,16 @@ class DatasetActionsHandler(_Actions):
             {
                 'action': action,
                 'dry_run': asked.dry_run,
+                **_without_stopping(asdict(done.dataset)),
                 'dataset': {'result': done.verdict, 'status': done.status},
-                'jobs': _jobs(asdict(done.jobs)),
+                'jobs': _without_stopping(asdict(done.jobs)),
                 'tasks': asdict(done.tasks),
             }
         )
 
 
-def _jobs(done: dict[str, Any]) -> dict[str, Any]:
-    """Jobs are never asked to stop; their tasks are."""
+def _without_stopping(done: dict[str, Any]) -> dict[str, Any]:
+    """Datasets and jobs are never asked to stop; their tasks are."""
     return {key: value for key, value in done.items() if key != 'stopping'}
 
 
