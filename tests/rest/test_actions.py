@@ -187,6 +187,7 @@ async def test_a_whole_dataset_is_suspended_with_its_jobs_and_makes_no_more(api:
     again = await api('POST', path('suspend', dataset_id, 'dataset'))
     assert again.body['dataset'] == {'result': 'unchanged', 'status': 'suspended'}
     assert numbers(again.body) == (0, 1, 0)
+    assert again.body['examples']['unchanged'] == [{'dataset_id': dataset_id, 'status': 'suspended'}]
 
     resumed = await api('POST', path('resume', dataset_id, 'dataset'))
     await chores()
