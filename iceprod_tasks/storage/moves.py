@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from iceprod_tasks.domain.actions import Action
-from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
+from iceprod_tasks.domain.statuses import TRANSITIONS, Transition, order
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.transitions import Note, Stop, update
@@ -92,7 +92,9 @@ def parts(action: Action, note: Note, grace_seconds: float, before: datetime | N
         before: leave alone what has changed its status since; None where what has been moved stays moved.
     """
     older: Document = {} if before is None else {'status_changed': {'$lt': before}}
-    at_rest = sorted(action.sources - {'processing'}) if action.stops else sorted(action.sources)
+    # In the order in which tasks go on: one that does while an action is under way is met further on.
+    sources = sorted(action.sources, key=order)
+    at_rest = [status for status in sources if not (action.stops and status == 'processing')]
     found = [Part(at_rest, action.transition, note, older)]
     if action.forgives:
         counted = sorted(action.satisfied & action.transition.sources)
