@@ -64,6 +64,10 @@ def find() -> Path:
     )
 
 
+# MongoDB's own words for its journal, with smaller files: three of 100 MB are made ahead otherwise, data or not.
+_JOURNAL = 'log=(enabled=true,remove=true,path=journal,compressor=snappy,file_max=16MB)'
+
+
 def command(binary: Path, data: Path, port: int, cache_gb: float) -> list[str]:
     """The command line of a private mongod.
 
@@ -76,7 +80,7 @@ def command(binary: Path, data: Path, port: int, cache_gb: float) -> list[str]:
     return [
         str(binary),
         *('--dbpath', str(data), '--replSet', REPLICA_SET, '--oplogSize', '256'),
-        *('--wiredTigerCacheSizeGB', f'{cache_gb:g}'),
+        *('--wiredTigerCacheSizeGB', f'{cache_gb:g}', '--wiredTigerEngineConfigString', _JOURNAL),
         *('--bind_ip', '127.0.0.1', '--port', str(port), '--nounixsocket'),
         *('--networkMessageCompressors', 'disabled', '--noscripting'),
         *('--quiet', '--slowms', '1000'),
