@@ -152,14 +152,20 @@ class _Run:
         Tasks go on while an action is under way, and not only forwards: a pilot may hand one back.
         """
         todo = await self._parts()
-        for _ in range(_PASSES if self._action.stops else 1):
-            moved = 0
+        for _ in range(_PASSES):
             for scope in self._scopes:
                 for part in todo:
                     for status in part.statuses:
-                        moved += await self._walk(scope, part, status)
-            if not moved:
+                        await self._walk(scope, part, status)
+            if not (self._action.stops and await self._some_left(todo)):
                 return
+
+    async def _some_left(self, todo: Sequence[Part]) -> bool:
+        for scope in self._scopes:
+            for part in todo:
+                if await self._moves.count(scope, part):
+                    return True
+        return False
 
     async def refuse_unknown(self) -> None:
         """Refuse ids that no task of the dataset has."""
@@ -177,18 +183,17 @@ class _Run:
         found = parts(self._action, replace(self._note, sets=sets), self._service.limits.stop_grace_seconds, before)
         return [replace(part, statuses=self._asked.among(part.statuses)) for part in found]
 
-    async def _walk(self, scope: Scope, part: Part, status: str) -> int:
-        moved, after = 0, None
+    async def _walk(self, scope: Scope, part: Part, status: str) -> None:
+        after = None
         while True:
             began = time.monotonic()
             portion = await self._moves.portion(scope, part, status, after)
             if not portion:
-                return moved
+                return
             if self._action.runs_again:
                 # Before the tasks do, so that a crash between leaves nothing running in what has ended.
                 await self._reopen(portion)
             count = await self._moves.move(scope, part, portion)
-            moved += count
             self._count(part, count)
             self.done.show('changed', [task['task_id'] for task in portion])
             after = portion[-1]['_id']

@@ -457,6 +457,34 @@ async def test_portions_leave_nothing_out_while_tasks_go_on(api: Api, monkeypatc
     assert answer.body['refused'] == 0
 
 
+@pytest.mark.parametrize(
+    ('status', 'after', 'then'),
+    [('waiting', 'waiting', 'queued'), ('queued', 'queued', 'waiting'), ('queued', 'idle', 'waiting')],
+)
+async def test_a_task_that_goes_on_or_back_behind_the_action_is_met(
+    api: Api, monkeypatch: pytest.MonkeyPatch, status: str, after: str, then: str
+) -> None:
+    task_id = await api.add_task(status=status)
+    moves = api.service.store.moves
+    portion = moves.portion
+
+    async def and_it_goes(scope: Any, part: Any, walked: str, *rest: Any) -> Any:
+        # On its first look at a status the action finds nothing, for the task is just on its way past it.
+        if walked == after and not gone:
+            gone.append(walked)
+            await api('PUT', f'/tasks/{task_id}/status', {'status': then})
+            return []
+        return await portion(scope, part, walked, *rest)
+
+    gone: list[str] = []
+    monkeypatch.setattr(moves, 'portion', and_it_goes)
+    answer = await api('POST', path('suspend'))
+
+    assert gone
+    assert (await api.task(task_id))['status'] == 'suspended'
+    assert answer.body['changed'] == 1
+
+
 async def test_a_task_that_ends_between_the_look_and_the_move_has_ended(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
