@@ -15,6 +15,7 @@ from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.body_limit import BodyLimit
+from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.settings import Settings
@@ -33,11 +34,14 @@ def limits(settings: Settings) -> Limits:
     return Limits(
         lease_seconds=settings.lease_seconds,
         lease_bounds_seconds=settings.lease_bounds_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
         requirements_ceiling=settings.requirements_ceiling,
         queue_depth=settings.queue_depth,
         max_failures=settings.max_failures,
+        max_evictions=settings.max_evictions,
         retry_delay_seconds=settings.retry_delay_seconds,
         stop_grace_seconds=settings.stop_grace_seconds,
+        unleased_grace_seconds=settings.unleased_grace_seconds,
         retention_days=settings.retention_days,
     )
 
@@ -88,7 +92,7 @@ async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> Async
         limit = settings.body_limit_bytes
         server = HTTPServer(BodyLimit(application, limit), max_body_size=limit, idle_connection_timeout=600)
         port = _listen(server, settings)
-        timers = (Scheduler(service), Retention(service)) if settings.scheduler else ()
+        timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()
         chores = [asyncio.create_task(timer.run()) for timer in timers]
         try:
             yield Running(port, service)

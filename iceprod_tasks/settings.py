@@ -33,11 +33,14 @@ class Settings:
         allow_weak_durability: serve although the database is no replica set or writes are not majority writes.
         lease_seconds: the lease of a claim that does not ask for one.
         lease_bounds_seconds: the shortest and longest lease a pilot may ask for.
+        heartbeat_seconds: how soon a pilot is asked to come again, unless its lease is short.
         requirements_ceiling: no requirement grows past these (cpu: cores; memory, disk: GB; time: hours).
         queue_depth: queued tasks kept per requirements signature by the scheduler.
         max_failures: a task that failed more often is given up.
+        max_evictions: a task that was taken from or given back by so many pilots is lost at the next one.
         retry_delay_seconds: the delay before the second try of a reset task; it doubles with each failure.
         stop_grace_seconds: how long a pilot has to stop a task that is suspended or cancelled.
+        unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         body_limit_bytes: the largest request body.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
         archive_dir: where archives of deleted datasets are written; None for `archive` in `data_dir`.
@@ -54,11 +57,14 @@ class Settings:
     allow_weak_durability: bool = False
     lease_seconds: float = 300.0
     lease_bounds_seconds: tuple[float, float] = (1.0, 86400.0)
+    heartbeat_seconds: float = 10.0
     requirements_ceiling: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_CEILING))
     queue_depth: int = 1000
     max_failures: int = 10
+    max_evictions: int = 10
     retry_delay_seconds: float = 10.0
     stop_grace_seconds: float = 30.0
+    unleased_grace_seconds: float = 3600.0
     body_limit_bytes: int = 8 * 1024 * 1024
     retention_days: float | None = None
     archive_dir: Path | None = None

@@ -98,11 +98,18 @@ answers "{*\"task_id\":\"$first\"*}"
 call 404 POST /task_actions/process '{"requirements":{"cpu":2},"query_params":{"dataset_id":"'"$dataset"'"}}'
 answers '{"code":404,"error":"Task not found","left":*}'
 
+# Say that it is being worked on, so that its lease begins anew. The answer says whether to go on.
+call 200 POST "/tasks/$first/task_actions/heartbeat" '{"claim_id":"'"$claim_id"'","phase":"running",
+    "progress":{"completed":1,"total":4},"resources":{"memory":1.5}}'
+answers '{"action":"continue","why":"","again_in":*,"orders":[],"lease_seconds":*}'
+
 # Give the task back unfinished. It is queued again, and this counts as an eviction, not as a failure.
 call 200 POST "/tasks/$first/task_actions/hand_back" '{"claim_id":"'"$claim_id"'","reason":"the node is drained"}'
 answers '{}'
 
-# The claim is over: it gives nothing any more, and its id opens no other.
+# The claim is over: its heartbeats are refused, it gives nothing any more, and its id opens no other.
+call 409 POST "/tasks/$first/task_actions/heartbeat" '{"claim_id":"'"$claim_id"'"}'
+answers '{"code":409,*"action":"stop","why":"hand back by *: the node is drained"*}'
 call 410 POST /task_actions/process "$claim"
 answers '{"code":410,"error":"This claim is over"}'
 

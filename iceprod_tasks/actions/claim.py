@@ -64,7 +64,7 @@ async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task
 
 
 async def _given_before(service: Service, claim_id: str) -> Task | None:
-    task = await service.store.claims.replay(claim_id)
+    task = await service.store.claims.replay(claim_id, service.limits.lease_seconds)
     if task is not None and (task['claim_id'] != claim_id or task['status'] != 'processing'):
         raise ClaimOver
     return task

@@ -143,7 +143,7 @@ def _unsuccessful(transition: Transition, report: Report) -> _Ending:
 async def _end(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> None:
     task = await _close(service, caller, task_id, report, ending)
     if task is None:
-        task = await _same_as_before(service, task_id, report, ending)
+        task = await _same_as_before(service, caller, task_id, report, ending)
     if report.says_something:
         await _keep_message(service, task, report, ending.transition)
     if task['status'] in ('complete', 'failed'):
@@ -197,16 +197,16 @@ def _last_try(report: Report) -> dict[str, Any]:
     return {'exit_code': report.exit_code, 'message': report.reason}
 
 
-async def _same_as_before(service: Service, task_id: str, report: Report, ending: _Ending) -> Task:
+async def _same_as_before(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task:
     """The task of a report that was taken before; a repeated report gets the same answer."""
     if report.claim_id:
-        before = await service.store.claims.reported(task_id, report.claim_id, ending.names)
+        before = await service.store.claims.reported(task_id, report.claim_id, caller.name, ending.names)
         if before is not None:
             return before
-    task = await service.store.tasks.get(task_id, keys=('status', 'lease_until'))
+    task = await service.store.tasks.get(task_id, keys=('status', 'lease_seconds'))
     if task is None:
         raise InvalidRequest(ending.refusal)
-    if report.claim_id or (task['status'] == 'processing' and task['lease_until'] is not None):
+    if report.claim_id or (task['status'] == 'processing' and task['lease_seconds'] is not None):
         raise StaleClaim
     raise InvalidRequest(ending.refusal)
 

@@ -17,21 +17,27 @@ class Limits:
     Args:
         lease_seconds: the lease of a claim that does not ask for one.
         lease_bounds_seconds: the shortest and longest lease that can be asked for.
+        heartbeat_seconds: how soon a pilot is asked to come again, unless its lease is short.
         requirements_ceiling: no requirement grows past these.
         queue_depth: queued tasks a signature that the scheduler aims at.
         max_failures: a task that failed more often is given up.
+        max_evictions: a task that was taken from or given back by so many pilots is lost at the next one.
         retry_delay_seconds: before the second try; it doubles with each failure.
         stop_grace_seconds: how long a pilot has to stop what it is asked to stop.
+        unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
     """
 
     lease_seconds: float = 300.0
     lease_bounds_seconds: tuple[float, float] = (1.0, 86400.0)
+    heartbeat_seconds: float = 10.0
     requirements_ceiling: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_CEILING))
     queue_depth: int = 1000
     max_failures: int = 10
+    max_evictions: int = 10
     retry_delay_seconds: float = 10.0
     stop_grace_seconds: float = 30.0
+    unleased_grace_seconds: float = 3600.0
     retention_days: float | None = None
 
 

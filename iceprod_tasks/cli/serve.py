@@ -26,6 +26,17 @@ from iceprod_tasks.settings import Settings
     '--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the private mongod and the secret.'
 )
 @click.option('--lease', 'lease_seconds', type=float, metavar='S', help='Lease of a claim, in seconds.  [default: 300]')
+@click.option(
+    '--heartbeat', 'heartbeat_seconds', type=click.FloatRange(0.1, 3600), metavar='S',
+    help='How soon a pilot is asked for its next heartbeat, unless its lease is short.  [default: 10]',
+)  # fmt: skip
+@click.option(
+    '--max-evictions', type=click.IntRange(0), help='Evictions after which a task can be lost.  [default: 10]'
+)
+@click.option(
+    '--unleased-grace', 'unleased_grace_seconds', type=click.FloatRange(0, 1e9), metavar='S',
+    help='Time beside the one it needs after which a task without a lease is taken back.  [default: 3600]',
+)  # fmt: skip
 @click.option('--queue-depth', type=click.IntRange(1), help='Tasks queued per kind of requirements.  [default: 1000]')
 @click.option('--max-failures', type=click.IntRange(0), help='Failures after which a task is given up.  [default: 10]')
 @click.option(

@@ -1,10 +1,10 @@
-"""What pilots do: claim a task, and report how it went."""
+"""What pilots do: claim a task, keep it by heartbeats, and report how it went."""
 
 import secrets
-from typing import Unpack, cast
+from typing import Literal, Unpack, cast
 
 from iceprod_tasks.client.asking import Asking, part
-from iceprod_tasks.client.documents import Claim, Report, Requirements, TaskDocument
+from iceprod_tasks.client.documents import Claim, Heartbeat, Phase, Report, Requirements, Resources, Steps, TaskDocument
 from iceprod_tasks.client.errors import ServerError
 
 
@@ -47,6 +47,39 @@ class Claims(Asking):
             return Claim(task, task.get('claim_id', claim_id), task['epoch'])
         except (KeyError, AttributeError) as error:
             raise ServerError('the answer to a claim is not a claimed task') from error
+
+    async def heartbeat(
+        self,
+        claim: Claim,
+        *,
+        progress: Steps | None = None,
+        phase: Phase | Literal[''] = '',
+        resources: Resources | None = None,
+    ) -> Heartbeat:
+        """Say that the task is being worked on, so that its lease begins anew.
+
+        Args:
+            claim: the claim.
+            progress: steps done, of how many.
+            phase: what is being done.
+            resources: what the attempt has used so far.
+
+        Returns:
+            Whether to go on, and when to come again. The lease counts from before this was called.
+
+        Raises:
+            Conflict: the claim is lost; its work is to be dropped.
+            NotFound: the task is gone.
+        """
+        said = {'claim_id': claim.claim_id, 'epoch': claim.epoch} | {
+            name: value
+            for name, value in (('progress', progress), ('phase', phase), ('resources', resources))
+            if value not in ('', None)
+        }
+        answer = await self._post(f'/tasks/{part(claim.task_id)}/task_actions/heartbeat', said, repeatable=True)
+        if not isinstance(answer, dict) or not Heartbeat.__required_keys__ <= answer.keys():
+            raise ServerError('the answer to a heartbeat is not one')
+        return cast(Heartbeat, answer)
 
     async def complete(self, claim: Claim, **report: Unpack[Report]) -> None:
         """Report that the task is done.

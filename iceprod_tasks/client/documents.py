@@ -6,6 +6,9 @@ from typing import Any, Literal, NotRequired, Required, TypedDict
 ActionName = Literal['suspend', 'resume', 'reset', 'rerun', 'hard_reset', 'cancel']
 """What can be done to many tasks, jobs or a dataset at once."""
 
+Phase = Literal['provisioning', 'starting', 'running', 'run_completed', 'deprovisioning']
+"""What a pilot is doing with a task."""
+
 
 class Requirements(TypedDict, total=False):
     """What a task needs or a slot offers: cores, GPUs, GB, GB, hours, names."""
@@ -39,6 +42,27 @@ class Report(TypedDict, total=False):
     exit_code: int
     stdout: str
     stderr: str
+
+
+class Steps(TypedDict):
+    """How far an attempt is: steps done, of how many."""
+
+    completed: int
+    total: int
+
+
+class Heartbeat(TypedDict):
+    """The answer to a heartbeat.
+
+    Whether to go on with the task; why not, where it is to stop; after how many seconds to come again; and how many
+    seconds the claim holds from now on.
+    """
+
+    action: Literal['continue', 'stop']
+    why: str
+    again_in: float
+    orders: list[Any]
+    lease_seconds: float
 
 
 class Stop(TypedDict):
@@ -81,6 +105,11 @@ class TaskDocument(TypedDict, total=False):
     outcome: Outcome | None
     site: str
     walltime: float
+    phase: Phase | Literal['']
+    steps: Steps
+    heartbeat_at: str | None
+    resources_used: Resources
+    max_evictions: int | None
 
 
 class RankedTask(TypedDict, total=False):

@@ -5,10 +5,12 @@
     ├── NotAuthenticated        no token, or one that is not valid
     ├── NotPermitted            the caller may not do this
     ├── NotFound                the thing asked for does not exist
-    │   └── NoWork              nothing queued fits the offer
+    │   ├── NoWork              nothing queued fits the offer
+    │   └── TaskGone            the task of a heartbeat is not there any more
     ├── Conflict                what is asked contradicts what is stored
     │   ├── IllegalTransition   the status table does not allow it for this caller
     │   ├── StaleClaim          the report belongs to a claim that is not the task's
+    │   │   └── ClaimLost       so does the heartbeat: its work is to be dropped
     │   └── BeingDeleted        the dataset is going away and takes no changes
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
@@ -74,6 +76,15 @@ class NoWork(NotFound):
         return {'left': self.left}
 
 
+class TaskGone(NotFound):
+    """Task not found."""
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """The order to stop."""
+        return _order_to_stop('the task is gone')
+
+
 class Conflict(IceprodTasksError):
     """The request conflicts with what is stored."""
 
@@ -84,6 +95,23 @@ class IllegalTransition(Conflict):
 
 class StaleClaim(Conflict):
     """The claim is not the task's current claim."""
+
+
+class ClaimLost(StaleClaim):
+    """The claim is not the task's current claim.
+
+    Args:
+        why: how it ended, as far as that is known.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """The order to stop."""
+        return _order_to_stop(self.why)
 
 
 class BeingDeleted(Conflict):
@@ -108,3 +136,7 @@ class ArchiveFailed(Unavailable):
 
 class CannotStart(IceprodTasksError):
     """The service cannot start."""
+
+
+def _order_to_stop(why: str) -> Mapping[str, object]:
+    return {'action': 'stop', 'why': why, 'again_in': 0, 'orders': []}

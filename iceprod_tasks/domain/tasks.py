@@ -27,9 +27,15 @@ IDENTITY = ('task_id', 'dataset_id', 'job_id')
 CLAIM_FIELDS = ('claim_id', 'instance_id', 'claims', 'epoch', 'lease_until', 'lease_seconds', 'pilot', 'stop')
 """A pilot's hold on the task; only transitions change them."""
 
+NEW_ATTEMPT: Mapping[str, Any] = {
+    'phase': '', 'steps': {'completed': 0, 'total': 1}, 'resources_used': {}, 'heartbeat_at': None,
+}  # fmt: skip
+"""What heartbeats say of an attempt, before the first one."""
+
 SERVICE_FIELDS = (
-    *CLAIM_FIELDS, 'status_changed', 'create_date', 'log', 'signature', 'managed', 'outcome', 'phase', 'steps',
-    'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id', 'priority_offset', 'weighed',
+    *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'signature', 'managed',
+    'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id', 'priority_offset',
+    'weighed',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 
@@ -95,8 +101,8 @@ def new_task(
         'stop': None,
         'log': [],
         'outcome': None,
-        'phase': '',
-        'steps': {'completed': 0, 'total': 1},
+        **NEW_ATTEMPT,
+        'max_evictions': None,
         'updated': now,
         'external': None,
         'nodes': None,

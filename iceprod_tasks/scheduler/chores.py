@@ -123,15 +123,6 @@ async def _move(service: Service, transition: str, why: str, filters: Sequence[M
     return sum([await service.store.tasks.move_all(TRANSITIONS[transition], note, where) for where in filters])
 
 
-async def end_stops(service: Service) -> int:
-    """Suspend or cancel tasks whose pilots were asked to stop and have not done it in time; how many there were."""
-    note, moves, ended = Note(who=WHO, why='did not stop in time'), service.store.moves, 0
-    for then in ('suspend', 'cancel'):
-        while overdue := await moves.overdue(then):
-            ended += await moves.end_overdue(then, overdue, note)
-    return ended
-
-
 async def end_jobs(service: Service, jobs: Sequence[Mapping[str, Any]]) -> int:
     """End jobs whose tasks have all stopped; how many ended."""
     if not jobs:

@@ -76,7 +76,6 @@ class Scheduler:
         changed += await self._safely('materialize', lambda: materialize_all(service))
         changed += await self._safely('priorities', self._walks.go_on)
         changed += await self._safely('sign', lambda: sign(service))
-        changed += await self._safely('stop', lambda: chores.end_stops(service))
         changed += await self._safely('retry', self._retry)
         changed += await self._safely('release', self._release_next)
         changed += await self._safely('queue', lambda: chores.queue_waiting(service))

@@ -1,4 +1,6 @@
-"""Claims: one queued task to one pilot, and the reports that end it. The protocol is in docs/claims.md.
+"""Claims: one queued task to one pilot, the heartbeats that keep it, and the reports that end it.
+
+The protocol is in docs/claims.md.
 
 The matcher first finds out which requirements stand in the queue at all (a skip scan: one key a signature), decides
 in memory which of them fit, and then takes the best task among those by index. The exact filter goes along, so the
@@ -14,6 +16,7 @@ from iceprod_tasks.domain.requirements import fits
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.leases import renewed
 from iceprod_tasks.storage.matching import fitting, meeting
 from iceprod_tasks.storage.tasks import UNFINISHED, UNSIGNED
 from iceprod_tasks.storage.transitions import Claim, Note, guard, update
@@ -25,6 +28,7 @@ LEFT_AT_MOST = 1000
 """Where counting what is left for a pilot stops."""
 
 _HIDDEN = {'_id': False}
+_LEASE = {'_id': False, 'stop': True, 'lease_seconds': True, 'lease_until': True, 'heartbeat_at': True}
 _BEST_FIRST = [('priority', -1), ('_id', 1)]
 _IDLE: Document = {'status': 'idle'}
 _IDLE_OF_CLIENTS: Document = {'status': 'idle', 'managed': False}
@@ -79,14 +83,41 @@ class Claims:
             if not signatures or await self._best(self._where(wanted, signatures, claim.claim_id), signatures) is None:
                 return None
 
-    async def replay(self, claim_id: str) -> Document | None:
+    async def replay(self, claim_id: str, lease_seconds: float) -> Document | None:
         """The task a claim id was given, read by a majority write.
 
-        A plain read could show a claim that a failover takes back.
+        A plain read could show a claim that a failover takes back. While the claim is open its lease begins anew: to
+        the pilot it begins when it sends the request that is answered.
+
+        Args:
+            claim_id: of the claim.
+            lease_seconds: the service's own lease.
         """
         where = {'claims': claim_id, 'epoch': {'$gt': 0}}
+        mine = {'$eq': ['$claim_id', {'$literal': claim_id}]}
+        leased = {'$and': [mine, {'$eq': ['$status', 'processing']}, {'$gt': ['$lease_until', None]}]}
+        changes = {
+            'replays': {'$add': [{'$ifNull': ['$replays', 0]}, 1]},
+            'lease_until': {'$cond': [leased, renewed(lease_seconds), '$lease_until']},
+        }
+        task: Document | None = await self._tasks.find_one_and_update(where, [{'$set': changes}], projection=_HIDDEN)
+        return task
+
+    async def heartbeat(self, where: Filter, says: Mapping[str, Any], lease_seconds: float) -> Document | None:
+        """Let the lease of a claim begin anew.
+
+        Args:
+            where: `held_by`.
+            says: fields of the task that get these values.
+            lease_seconds: the service's own lease, for a claim that has none.
+
+        Returns:
+            stop, lease_seconds, lease_until and heartbeat_at of the task; None when this claim does not hold it.
+        """
+        said = {name: {'$literal': value} for name, value in says.items()}
+        changes = {**said, 'lease_until': renewed(lease_seconds), 'heartbeat_at': '$$NOW', 'updated': '$$NOW'}
         task: Document | None = await self._tasks.find_one_and_update(
-            where, {'$inc': {'replays': 1}}, projection=_HIDDEN
+            where, [{'$set': changes}], projection=_LEASE, hint='task_id'
         )
         return task
 
@@ -107,9 +138,16 @@ class Claims:
         self._kinds.forget_after(transition)
         return task
 
-    async def reported(self, task_id: str, claim_id: str, transitions: Sequence[str]) -> Document | None:
-        """The task, if this very claim ended with one of these transitions before; read by a majority write."""
-        entry = {'claim': claim_id, 'transition': {'$in': list(transitions)}}
+    async def reported(self, task_id: str, claim_id: str, who: str, transitions: Sequence[str]) -> Document | None:
+        """The task, if this very claim ended with one of these transitions before; read by a majority write.
+
+        Args:
+            task_id: of the task.
+            claim_id: of the claim.
+            who: reports. A stop that the scheduler carried out is no report.
+            transitions: the rows that the report may come to.
+        """
+        entry = {'claim': claim_id, 'who': who, 'transition': {'$in': list(transitions)}}
         task: Document | None = await self._tasks.find_one_and_update(
             {'task_id': task_id, 'log': {'$elemMatch': entry}}, {'$inc': {'replays': 1}}, projection=_HIDDEN
         )
@@ -181,5 +219,5 @@ def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:
 
 
 def unheld(task_id: str) -> Document:
-    """The filter of a task on which no claim with a pilot's own id is open (those have a lease)."""
-    return {'task_id': task_id, '$or': [{'status': {'$ne': 'processing'}}, {'lease_until': None}]}
+    """The filter of a task on which no claim with a pilot's own id is open (those know how long their lease is)."""
+    return {'task_id': task_id, '$or': [{'status': {'$ne': 'processing'}}, {'lease_seconds': None}]}

@@ -42,6 +42,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'partialFilterExpression': {'status': 'idle', 'managed': False},
         },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},
+        # The same for tasks without a lease, those of old pilots.
+        'unleased': {
+            'keys': [('status', _UP), ('_id', _UP)],
+            'partialFilterExpression': {'status': 'processing', 'lease_until': None},
+        },
         'stop': {'keys': [('stop.deadline', _UP)], 'partialFilterExpression': {'stop.deadline': {'$exists': True}}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
         'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP), ('_id', _UP)]},

@@ -173,22 +173,6 @@ class Moves:
         self._kinds.forget_after(part.transition)
         return moved
 
-    async def overdue(self, then: str) -> list[Any]:
-        """The `_id`s of tasks that were asked to stop and have not done it in time, up to a portion."""
-        where: Document = {
-            'stop.deadline': {'$exists': True},
-            'stop.then': then,
-            '$expr': {'$lte': ['$stop.deadline', '$$NOW']},
-        }
-        found = self._tasks.find(where, {'_id': True}, limit=PORTION, hint='stop')
-        return [task['_id'] async for task in found]
-
-    async def end_overdue(self, then: str, ids: Sequence[Any], note: Note) -> int:
-        """Carry out what was to become of tasks once stopped, although they have not; how many there were."""
-        row = TRANSITIONS[then]
-        where = {'_id': {'$in': list(ids)}, 'status': 'processing', 'stop.then': then}
-        return await self._tasks.update_many(where, update(row, note), hint='_id_')
-
 
 def _split(ids: Sequence[str], size: int) -> list[list[str]]:
     return [list(ids[start : start + size]) for start in range(0, len(ids), size)]

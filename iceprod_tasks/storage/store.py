@@ -10,6 +10,7 @@ from iceprod_tasks.storage.deletions import Deletions
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.jobs import Jobs
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
@@ -41,6 +42,7 @@ class Store:
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
+        self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)
         self.counts = Counts(kept['tasks'], kept['jobs'])

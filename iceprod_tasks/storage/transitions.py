@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.domain.statuses import Change, ClaimEffect, Outcome, Transition
-from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH
+from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, NEW_ATTEMPT
 from iceprod_tasks.storage.client import Document, Filter
 
 _NO_CLAIM = {'claim_id': '', 'instance_id': '', 'lease_until': None, 'lease_seconds': None, 'stop': None}
@@ -134,6 +134,7 @@ def _opened(claim: Claim) -> Document:
         'pilot': _literal(claim.pilot),
         'site': _literal(claim.site),
         'stop': _literal(None),
+        **{name: _literal(value) for name, value in NEW_ATTEMPT.items()},
     }
 
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import httpx2
 import pytest
 
-from iceprod_tasks.client import AsyncClient, Claim, Conflict, NoWork, Report, ServerError
+from iceprod_tasks.client import AsyncClient, Claim, ClientError, Conflict, NotFound, NoWork, Report, ServerError
 from tests.client.wire import client_of, refused, says
 
+HEARTBEAT = {'action': 'continue', 'why': '', 'again_in': 10, 'orders': [], 'lease_seconds': 300}
 CLAIM = Claim({'task_id': 't1', 'dataset_id': 'd1', 'name': 'gen'}, 'ab' * 16, 2)
 
 
@@ -73,6 +75,60 @@ async def test_a_lost_claim_is_a_conflict() -> None:
     async with client:
         with pytest.raises(Conflict):
             await client.hand_back(CLAIM, reason='stopped')
+
+
+async def test_a_heartbeat_carries_the_claim_and_how_far_it_is() -> None:
+    client, wire = client_of(says(200, HEARTBEAT))
+
+    async with client:
+        answer = await client.heartbeat(
+            CLAIM, progress={'completed': 3, 'total': 9}, phase='running', resources={'memory': 0.5}
+        )
+
+    assert answer == HEARTBEAT
+    assert wire.requests[0].url.path == '/tasks/t1/task_actions/heartbeat'
+    said = {'progress': {'completed': 3, 'total': 9}, 'phase': 'running', 'resources': {'memory': 0.5}}
+    assert wire.bodies == [{'claim_id': 'ab' * 16, 'epoch': 2, **said}]
+
+
+async def test_a_bare_heartbeat_says_nothing_but_the_claim() -> None:
+    client, wire = client_of(says(200, HEARTBEAT))
+
+    async with client:
+        await client.heartbeat(CLAIM)
+
+    assert wire.bodies == [{'claim_id': 'ab' * 16, 'epoch': 2}]
+
+
+async def test_a_heartbeat_that_was_cut_off_is_repeated(waits: list[float]) -> None:
+    client, wire = client_of(httpx2.ReadError('cut'), says(200, HEARTBEAT))
+
+    async with client:
+        await client.heartbeat(CLAIM)
+
+    assert len(wire.requests) == 2
+    assert len(waits) == 1
+
+
+@pytest.mark.parametrize(('code', 'kind'), [(409, Conflict), (404, NotFound)])
+async def test_a_heartbeat_of_a_lost_claim_says_why(code: int, kind: type[ClientError]) -> None:
+    lost = {'action': 'stop', 'why': 'it is queued', 'again_in': 0, 'orders': []}
+    client, _ = client_of(refused(code, "The claim is not the task's current claim", **lost))
+
+    async with client:
+        with pytest.raises(kind) as caught:
+            await client.heartbeat(CLAIM)
+
+    assert caught.value.body['why'] == 'it is queued'
+
+
+@pytest.mark.parametrize('body', [None, [], {}, {'action': 'continue'}])
+async def test_a_heartbeat_answered_with_something_else_is_the_servers_error(body: Any) -> None:
+    client, _ = client_of(says(200, body))
+
+    async with client:
+        with pytest.raises(ServerError):
+            await client.heartbeat(CLAIM)
 
 
 async def test_a_listing_follows_the_cursor_to_its_end() -> None:

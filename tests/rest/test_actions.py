@@ -11,6 +11,7 @@ import pytest
 from iceprod_tasks.domain.actions import ACTIONS, DATASET_STEPS
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.scheduler import chores as chore
+from iceprod_tasks.scheduler.rescue import end_stops
 from tests.conftest import Api
 from tests.rest.answers import DONE, refusal, seen
 
@@ -363,16 +364,19 @@ async def test_work_that_does_not_stop_is_ended_at_the_deadline(api: Api, action
     await claimed(api)
     await api('POST', path(action))
 
-    early = await chore.end_stops(api.service)
+    early = await end_stops(api.service)
     await api.database.tasks.update_one({}, [{'$set': {'stop.deadline': {'$subtract': ['$$NOW', 1]}}}])
-    late = await chore.end_stops(api.service)
+    late = await end_stops(api.service)
 
     task = await api.task(task_id)
     assert (early, late) == (0, 1)
     assert (task['status'], task['claim_id'], task['stop']) == (end, '', None)
     assert (task['log'][-1]['who'], task['log'][-1]['why']) == ('scheduler', 'did not stop in time')
-    answer = await api('POST', f'/tasks/{task_id}/task_actions/complete', {'claim_id': 'c' * 32})
-    assert answer.status == 409
+    # Late reports of the pilot, none of which was taken before, are refused.
+    for report in ('complete', 'reset', 'failed', 'hand_back'):
+        answer = await api('POST', f'/tasks/{task_id}/task_actions/{report}', {'claim_id': 'c' * 32})
+        assert answer.status == 409
+    assert await api.task(task_id) == task
 
 
 async def test_the_deadline_is_the_grace_of_the_service(api: Api) -> None:

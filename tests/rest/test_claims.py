@@ -39,6 +39,28 @@ async def test_a_late_task_of_high_priority_is_claimed_next(api: Api) -> None:
     assert await claimed(api) == best
 
 
+@pytest.mark.parametrize(('asked', 'given'), [(None, 300.0), (1, 1.0), (1.5, 1.5), (86400, 86400.0)])
+async def test_a_pilot_gets_the_lease_it_asks_for_within_bounds(api: Api, asked: float | None, given: float) -> None:
+    await api.add_task()
+    body = {'claim_id': 'a' * 32} | ({} if asked is None else {'lease_seconds': asked})
+
+    answer = await api('POST', CLAIM, body)
+
+    assert (answer.status, answer.body['lease_seconds']) == (200, given)
+    task = await api.database.tasks.find_one({})
+    assert (task['lease_until'] - task['status_changed']).total_seconds() == given
+
+
+@pytest.mark.parametrize('asked', [0.5, 0.999, 86400.5, 1e300])
+async def test_a_lease_out_of_bounds_is_400_and_takes_nothing(api: Api, asked: float) -> None:
+    task_id = await api.add_task()
+
+    answer = await api('POST', CLAIM, {'claim_id': 'a' * 32, 'lease_seconds': asked})
+
+    assert seen(answer) == refusal(400, 'lease_seconds must be between 1 and 86400')
+    assert (await api.task(task_id))['status'] == 'queued'
+
+
 @pytest.mark.parametrize('route', ['process', 'processing'])
 @pytest.mark.parametrize('role', ['admin', 'system', 'pilot'])
 async def test_a_claim_puts_the_task_in_the_pilot_s_hands(api: Api, role: str, route: str) -> None:

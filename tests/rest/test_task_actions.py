@@ -169,6 +169,17 @@ async def test_without_a_claim_the_status_decides(api: Api, action: str, status:
     assert (await api.task(task_id))['status'] == (action if allowed else status)
 
 
+@pytest.mark.parametrize('action', ['complete', 'reset', 'failed'])
+async def test_once_a_pilot_s_claim_is_over_the_status_decides_again(api: Api, action: str) -> None:
+    task_id = await claimed(api)
+    await api('POST', at(task_id, 'hand_back'), {'claim_id': MINE})
+
+    answer = await api('POST', at(task_id, action), {})
+
+    assert seen(answer) == (refusal(400, LATE[action]) if action == 'complete' else DONE)
+    assert (await api.task(task_id))['status'] == ('queued' if action == 'complete' else action)
+
+
 @pytest.mark.parametrize('body', [{}, {'claim_id': MINE}, {'resources': {'cpu': 5}}])
 @pytest.mark.parametrize('action', ['complete', 'reset', 'failed'])
 async def test_a_report_on_an_unknown_task_is_400(api: Api, action: str, body: dict[str, Any]) -> None:

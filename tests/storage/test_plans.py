@@ -17,6 +17,7 @@ from iceprod_tasks.domain.datasets import access_record, new_dataset
 from iceprod_tasks.domain.jobs import new_job
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.scheduler import chores
+from iceprod_tasks.scheduler.rescue import Rescue, end_stops, rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.scheduler.walks import Walks
@@ -114,6 +115,62 @@ async def test_the_retry_of_a_claim_and_its_reports_read_a_few_keys(crowded: Api
 
     assert [retried.status, first.status, again.status] == [200, 200, 200]
     assert_lean(seen, 3 * FEW_KEYS)
+
+
+async def test_a_heartbeat_reads_one_task(crowded: Api) -> None:
+    task_id = await crowded.add_task(requirements={'cpu': 1})
+    await crowded('POST', '/task_actions/process', {'requirements': PILOT, 'claim_id': 'd' * 32})
+    says = {'claim_id': 'd' * 32, 'epoch': 1, 'phase': 'running', 'progress': {'completed': 1, 'total': 2}}
+
+    async with watched(crowded) as seen:
+        answers = [await crowded('POST', f'/tasks/{task_id}/task_actions/heartbeat', says) for _ in range(3)]
+
+    assert {answer.status for answer in answers} == {200}
+    assert_lean(seen, 1)
+
+
+async def test_a_look_for_leases_that_are_over_reads_those_only(crowded: Api) -> None:
+    # Old and new pilots are at work everywhere.
+    ours = {'dataset_id': 'ours', 'status': 'processing'}
+    await crowded.database.tasks.update_many(ours, {'$set': {'lease_until': datetime.now(UTC) + timedelta(hours=1)}})
+    over = [task['_id'] async for task in crowded.database.tasks.find(ours, limit=10)]
+    await crowded.database.tasks.update_many({'_id': {'$in': over}}, {'$set': {'lease_until': datetime.now(UTC)}})
+
+    async with watched(crowded) as seen:
+        taken = await rescue(crowded.service)
+        nothing = await rescue(crowded.service)
+
+    assert (taken, nothing) == (10, 0)
+    # Named one by one, each document costs two keys.
+    assert_lean(seen, 2 * 10 + 2)
+    looks = [each for each in seen if each['op'] == 'query']
+    assert {each['planSummary'] for each in looks} == {'IXSCAN { lease_until: 1 }'}
+    assert [each['keysExamined'] for each in looks] == [10, 0, 0]
+
+
+async def test_a_turn_of_rescues_looks_at_a_portion_of_what_has_no_lease(crowded: Api) -> None:
+    rescuer = Rescue(crowded.service)
+    await rescuer.turn()
+
+    async with watched(crowded) as seen:
+        taken = [await rescuer.turn() for _ in range(3)]
+
+    assert taken == [0, 0, 0]
+    assert_lean(seen, 1000)
+    assert sum(each['keysExamined'] for each in seen) == 3 * 1000
+
+
+async def test_a_look_for_stops_that_are_overdue_reads_those_only(crowded: Api) -> None:
+    ours = {'dataset_id': 'ours', 'status': 'processing'}
+    for ago, where in ((-1, {}), (1, {'job_index': 7})):
+        stop = {'then': 'suspend', 'deadline': datetime.now(UTC) - timedelta(hours=ago)}
+        await crowded.database.tasks.update_many({**ours, **where}, {'$set': {'stop': stop}})
+
+    async with watched(crowded) as seen:
+        ended = await end_stops(crowded.service)
+
+    assert ended == 1
+    assert_lean(seen, 3)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from iceprod_tasks.actions import claim, report
+from iceprod_tasks.actions.heartbeat import SignOfLife, heartbeat
 from iceprod_tasks.actions.move import move_tasks
 from iceprod_tasks.actions.queue import queue
 from iceprod_tasks.actions.report import Report
@@ -62,6 +63,31 @@ class TasksActionsProcessingHandler(Handler):
             site=claim.site_of(offer, body.get('site', '')),
         )
         self.answer(await claim.claim(self.service, self.caller, asked))
+
+
+class TasksActionsHeartbeatHandler(Handler):
+    """A pilot is at work on a task: its claim holds on."""
+
+    async def post(self, task_id: str) -> None:
+        """Let the lease of a claim begin anew, and tell the pilot whether to go on.
+
+        Args:
+            task_id (str): the task id
+
+        Body args (json):
+            claim_id (str): of the claim
+            epoch (int): (optional) of the claim
+            progress (dict): (optional) how far it is: completed and total, kept as `steps` of the task
+            phase (str): (optional) provisioning, starting, running, run_completed or deprovisioning
+            resources (dict): (optional) used so far: cpu, gpu, memory, disk (GB), time (hours); `resources_used`
+
+        Returns:
+            dict: `action` continue or stop, `why` it is to stop, `again_in` and `lease_seconds` in seconds from the
+                request on, and `orders`, which is empty; 409 when the claim is over, with `action` stop
+        """
+        told = await heartbeat(self.service, task_id, _sign_of_life(self.body('heartbeat')))
+        answer = {'action': told.action, 'why': told.why, 'again_in': told.again_in_seconds, 'orders': []}
+        self.answer({**answer, 'lease_seconds': told.lease_seconds})
 
 
 class TasksActionsErrorHandler(Handler):
@@ -213,6 +239,16 @@ def _report(body: dict[str, Any]) -> Report:
     )
 
 
+def _sign_of_life(body: dict[str, Any]) -> SignOfLife:
+    return SignOfLife(
+        claim_id=body['claim_id'],
+        epoch=body.get('epoch'),
+        steps=body.get('progress'),
+        phase=body.get('phase'),
+        resources=body.get('resources', {}),
+    )
+
+
 def _ids(body: dict[str, Any], status: str) -> list[str]:
     if status not in STATUSES:
         raise InvalidRequest('Bad status')
@@ -224,6 +260,7 @@ ROUTES = (
     # The user of the seed calls the actions queue, processing, error and complete.
     Route(r'/task_actions/(?:process|processing)', TasksActionsProcessingHandler, {'post': PILOTS}),
     Route(rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': OPERATORS}),
+    Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': PILOTS}),
