@@ -43,6 +43,7 @@ def limits(settings: Settings) -> Limits:
         stop_grace_seconds=settings.stop_grace_seconds,
         unleased_grace_seconds=settings.unleased_grace_seconds,
         retention_days=settings.retention_days,
+        idempotency_hours=settings.idempotency_hours,
     )
 
 

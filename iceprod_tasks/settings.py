@@ -15,6 +15,7 @@ from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 
 MINIMUM_SECRET_BYTES = 32
+LONGEST_IDEMPOTENCY_HOURS = 8760.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Settings:
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         body_limit_bytes: the largest request body.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
+        idempotency_hours: how long answers to requests with an idempotency key are kept.
         archive_dir: where archives of deleted datasets are written; None for `archive` in `data_dir`.
     """
 
@@ -67,6 +69,7 @@ class Settings:
     unleased_grace_seconds: float = 3600.0
     body_limit_bytes: int = 8 * 1024 * 1024
     retention_days: float | None = None
+    idempotency_hours: float = 24.0
     archive_dir: Path | None = None
 
     @classmethod
@@ -110,6 +113,8 @@ class Settings:
             raise CannotStart(f'the lease must be between {shortest:g} and {longest:g} seconds')
         if self.retention_days is not None and not 0 <= self.retention_days <= LONGEST_DAYS:
             raise CannotStart(f'the retention must be between 0 and {LONGEST_DAYS} days')
+        if not 0 < self.idempotency_hours <= LONGEST_IDEMPOTENCY_HOURS:
+            raise CannotStart(f'idempotency keys must be kept for up to {LONGEST_IDEMPOTENCY_HOURS:g} hours')
 
     @property
     def archives(self) -> Path:

@@ -40,7 +40,8 @@ def describe(route: Route, method: str) -> Iterator[str]:
     if aliases:
         yield from (f'Also {" and ".join(f"`{method.upper()} {alias}`" for alias in aliases)}.', '')
     name, what = route.handler.__name__, inspect.cleandoc(route.handler.__doc__ or '').splitlines()[0]
-    yield from (f'*{_who(route.access[method])}* · `{name}.{method}`: {what}', '')
+    keyed = ' · takes an `Idempotency-Key`' if route.keyed == method else ''
+    yield from (f'*{_who(route.access[method])}*{keyed} · `{name}.{method}`: {what}', '')
     yield from _words(inspect.cleandoc(function.__doc__ or ''))
     source = inspect.getsource(function)
     source += ''.join(inspect.getsource(getattr(route.handler, name)) for name in _HELPER.findall(source))

@@ -7,12 +7,13 @@ set -euo pipefail
 : "${ICEPROD_TASKS_SERVER:?}" "${ICEPROD_TASKS_TOKEN:?}"
 
 # call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status. With FILE set, the
-# answer goes there.
+# answer goes there; KEY is sent as the request's Idempotency-Key.
 call() {
     local wanted=$1 method=$2 path=$3 body=${4:-}
     local -a options=(--silent --show-error --globoff --request "$method" --write-out '\n%{http_code}')
     options+=(--header "Authorization: Bearer $ICEPROD_TASKS_TOKEN")
     [ -z "$body" ] || options+=(--header 'Content-Type: application/json' --data "$body")
+    [ -z "${KEY:-}" ] || options+=(--header "Idempotency-Key: $KEY")
     [ -z "${FILE:-}" ] || options+=(--output "$FILE")
     answer=$(curl "${options[@]}" "$ICEPROD_TASKS_SERVER$path")
     status=${answer##*$'\n'} answer=${answer%$'\n'*}
@@ -219,9 +220,26 @@ answers '{}'
 # does not exist, so that nobody runs them.
 config='{"version":1,"description":"by curl","tasks":[{"name":"greet","command":"echo hello",
          "requirements":{"site":"nowhere"}}]}'
-call 201 POST /datasets \
-    '{"description":"by curl","jobs_submitted":2,"tasks_submitted":2,"tasks_per_job":1,"group":"users","config":'"$config"'}'
+submission='{"description":"by curl","jobs_submitted":2,"tasks_submitted":2,"tasks_per_job":1,"group":"users",
+             "config":'"$config"'}'
+KEY=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+call 201 POST /datasets "$submission"
 answers '{"result":"/datasets/*"}'
+
+# The answer got lost, and nobody knows whether there is a dataset now? With a key the same request can be repeated: the
+# answer is the first one again, and no second dataset is made.
+submitted=$answer
+call 201 POST /datasets "$submission"
+answers "$submitted"
+
+# A key is that of one request, and it has visible ASCII characters only.
+call 409 POST /datasets "${submission/by curl/by somebody else}"
+answers '{"code":409,"error":"This Idempotency-Key was used for another request: repeat that one, or make a new key"}'
+KEY='two words'
+call 400 POST /datasets "$submission"
+answers '{"code":400,"error":"Idempotency-Key must be 1 to 255 visible ASCII characters"}'
+unset KEY
+answer=$submitted
 dataset=$(sed 's/.*\/\(.*\)"}/\1/' <<< "$answer")
 
 # All datasets that the caller may read, and one of them.

@@ -36,6 +36,7 @@ class Asked:
         statuses: only tasks in one of these statuses.
         dry_run: only say what would be changed.
         reason: why, for the tasks' logs.
+        request: name of the request where it may be worked on again; it moves no task twice.
     """
 
     action: str
@@ -45,6 +46,7 @@ class Asked:
     statuses: Sequence[str] | None = None
     dry_run: bool = False
     reason: str = ''
+    request: str = ''
 
     def among(self, statuses: Sequence[str]) -> list[str]:
         """Those of some statuses that are asked for."""
@@ -91,7 +93,8 @@ async def act_on_tasks(service: Service, who: str, dataset_id: str, asked: Asked
     Raises:
         NotFound: there is no such dataset, or none of the tasks or jobs is its.
     """
-    run = _Run(service, dataset_id, asked, Note(who, asked.reason or f'{asked.action} asked for'))
+    note = Note(who, asked.reason or f'{asked.action} asked for', request=asked.request)
+    run = _Run(service, dataset_id, asked, note)
     total = await run.judge()
     if not total and (asked.tasks is not None or asked.jobs is not None):
         raise NotFound('Tasks not found')

@@ -7,7 +7,7 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.logs import new_log
-from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.storage.logs import LogSelection
 
 _NOT_FOUND = 'Log not found'
@@ -31,13 +31,13 @@ class TaskLogListing:
     keys: Sequence[str] = ()
 
 
-async def keep_log(service: Service, given: Mapping[str, Any]) -> str:
+async def keep_log(service: Service, given: Mapping[str, Any], origin: Origin) -> str:
     """Store a log. Its task and dataset need not exist.
 
     Returns:
         The new log's id.
     """
-    log = new_log(given, utc_now())
+    log = new_log(given, origin.new_id(), origin.began)
     await service.store.logs.add(log)
     return str(log['log_id'])
 

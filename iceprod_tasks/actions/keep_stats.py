@@ -8,7 +8,7 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.logs import new_task_stat
-from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.domain.origins import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class BulkListing:
     at_once: int = 1000
 
 
-async def keep_stats(service: Service, task_id: str, stats: Mapping[str, Any]) -> str:
+async def keep_stats(service: Service, task_id: str, stats: Mapping[str, Any], origin: Origin) -> str:
     """Store the statistics of a try. The task and its dataset need not exist.
 
     Returns:
         Their id.
     """
-    stat = new_task_stat(task_id, stats, utc_now())
+    stat = new_task_stat(origin.new_id(), task_id, stats, origin.began)
     await service.store.task_stats.add(stat)
     return str(stat['task_stat_id'])
 

@@ -11,7 +11,7 @@ from iceprod_tasks.domain.requirements import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
 from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
 from iceprod_tasks.storage.tasks import among
-from iceprod_tasks.storage.transitions import Note
+from iceprod_tasks.storage.transitions import Note, touched
 
 _AT_ONCE = 5000
 
@@ -41,9 +41,23 @@ async def move_task(
 
 
 async def move_tasks(
-    service: Service, caller: Caller, task_ids: Sequence[str], status: str, *, dataset_id: str | None = None
+    service: Service,
+    caller: Caller,
+    task_ids: Sequence[str],
+    status: str,
+    *,
+    dataset_id: str | None = None,
+    request: str = '',
 ) -> None:
     """Set the status of many tasks; those that are unknown, or of another dataset, are passed over.
+
+    Args:
+        service: the service.
+        caller: who asks; users are held to a few targets.
+        task_ids: of the tasks.
+        status: the new status.
+        dataset_id: only those of this dataset.
+        request: name of the request where it may be worked on again; it moves no task twice.
 
     Raises:
         NotFound: none of the tasks exists here.
@@ -53,7 +67,9 @@ async def move_tasks(
     moved = 0
     for start in range(0, len(task_ids), _AT_ONCE):
         some = task_ids[start : start + _AT_ONCE]
-        done = await service.store.tasks.move_many(transition, _note(caller), some, dataset_id)
+        done = await service.store.tasks.move_many(transition, _note(caller, request), some, dataset_id)
+        if request:
+            done += await service.store.tasks.exists({**among(some, dataset_id), **touched(request)})
         if done:
             await _follow(service, some, status)
         moved += done
@@ -101,8 +117,8 @@ def _transition(caller: Caller, status: str) -> Transition:
     return transition
 
 
-def _note(caller: Caller) -> Note:
-    return Note(who=caller.name, why='set by hand')
+def _note(caller: Caller, request: str = '') -> Note:
+    return Note(who=caller.name, why='set by hand', request=request)
 
 
 async def _follow(service: Service, task_ids: Sequence[str], status: str) -> None:

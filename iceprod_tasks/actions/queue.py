@@ -2,29 +2,31 @@
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.storage.transitions import Note
 
 _AT_ONCE = 1000
 _BOTH = (True, False)
 
 
-async def queue(service: Service, caller: Caller, number: int) -> int:
+async def queue(service: Service, caller: Caller, number: int, origin: Origin) -> int:
     """Queue waiting tasks by priority, passing over those that something holds back.
 
     Args:
         service: the service.
         caller: who asks.
         number: how many at the most; below 1 queues none.
+        origin: of the request; where some of its tasks may have been queued before, those count.
 
     Returns:
         How many were queued.
     """
     queueing = service.store.queueing
-    queued = 0
+    queued = await queueing.queued_by(origin.request) if origin.again else 0
     while queued < number:
         signatures = await queueing.signatures(managed=_BOTH)
         best = await queueing.best(signatures, min(number - queued, _AT_ONCE), managed=_BOTH)
         if not best:
             break
-        queued += await queueing.queue(best, Note(who=caller.name))
+        queued += await queueing.queue(best, Note(who=caller.name, request=origin.request))
     return queued

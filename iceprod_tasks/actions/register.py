@@ -6,19 +6,19 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import pilots
 from iceprod_tasks.domain.errors import NotFound
-from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.domain.origins import Origin
 
 
-async def register_pilot(service: Service, given: Mapping[str, Any]) -> str:
+async def register_pilot(service: Service, given: Mapping[str, Any], origin: Origin) -> str:
     """Store a new pilot; its id."""
-    pilot = pilots.new_pilot(given, utc_now())
+    pilot = pilots.new_pilot(given, origin.new_id(), origin.began)
     await service.store.pilots.add(pilot)
     return str(pilot['pilot_id'])
 
 
-async def register_grid(service: Service, given: Mapping[str, Any]) -> str:
+async def register_grid(service: Service, given: Mapping[str, Any], origin: Origin) -> str:
     """Store a new grid; its id."""
-    grid = pilots.new_grid(given, utc_now())
+    grid = pilots.new_grid(given, origin.new_id(), origin.began)
     await service.store.grids.add(grid)
     return str(grid['grid_id'])
 

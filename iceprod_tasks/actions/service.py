@@ -26,6 +26,7 @@ class Limits:
         stop_grace_seconds: how long a pilot has to stop what it is asked to stop.
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
+        idempotency_hours: how long answers to requests with an idempotency key are kept.
     """
 
     lease_seconds: float = 300.0
@@ -39,6 +40,7 @@ class Limits:
     stop_grace_seconds: float = 30.0
     unleased_grace_seconds: float = 3600.0
     retention_days: float | None = None
+    idempotency_hours: float = 24.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
-from iceprod_tasks.settings import Settings
+from iceprod_tasks.settings import LONGEST_IDEMPOTENCY_HOURS, Settings
 
 
 @click.command()
@@ -54,6 +54,10 @@ from iceprod_tasks.settings import Settings
 @click.option(
     '--retention-days', type=click.FloatRange(0, LONGEST_DAYS), metavar='N',
     help='Days after its end at which a dataset is deleted, unless it says otherwise.  [default: never]',
+)  # fmt: skip
+@click.option(
+    '--idempotency-hours', type=click.FloatRange(0, LONGEST_IDEMPOTENCY_HOURS, min_open=True), metavar='N',
+    help='Hours for which an Idempotency-Key and its answer are kept.  [default: 24]',
 )  # fmt: skip
 @click.option('--archive-dir', type=click.Path(path_type=Path), help='Folder of archives.  [default: in --data]')
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')

@@ -28,9 +28,13 @@ _ENDED = ('complete', 'errors', 'suspended')
 @click.option('--group', default='users', show_default=True, help='Group that owns the dataset.')
 @click.option('--priority', type=float, help='How much it matters among your own datasets.  [default: 0.5]')
 @click.option('--description', help='In place of the one in FILE.')
+@click.option(
+    '--idempotency-key', default='', metavar='KEY',
+    help='The same KEY and dataset again print the id of the first one.  [default: a new one]',
+)  # fmt: skip
 @click.option('--wait', is_flag=True, help='Return when the dataset has ended; exit 1 unless it is complete.')
 @json_option
-def submit(file: Path, server: str, token: str, wait: bool, as_json: bool, **given: Any) -> None:
+def submit(file: Path, server: str, token: str, idempotency_key: str, wait: bool, as_json: bool, **given: Any) -> None:
     """Submit the dataset that FILE describes, and print its id.
 
     FILE is JSON, as schemas/dataset_config.json says.
@@ -40,7 +44,8 @@ def submit(file: Path, server: str, token: str, wait: bool, as_json: bool, **giv
     """
     with plainly():
         dataset = _dataset(file, given)
-        status = asyncio.run(_submit(service(server, token), dataset, wait=wait, as_json=as_json))
+        sending = _submit(service(server, token), dataset, idempotency_key, wait=wait, as_json=as_json)
+        status = asyncio.run(sending)
     if wait and status != 'complete':
         stop(f'the dataset has ended in {status}', FAILED)
 
@@ -64,9 +69,9 @@ def _dataset(file: Path, given: dict[str, Any]) -> dict[str, Any]:
     return dataset if given['priority'] is None else {**dataset, 'priority': given['priority']}
 
 
-async def _submit(client: AsyncClient, dataset: dict[str, Any], *, wait: bool, as_json: bool) -> str:
+async def _submit(client: AsyncClient, dataset: dict[str, Any], key: str, *, wait: bool, as_json: bool) -> str:
     async with client:
-        dataset_id = await client.submit_dataset(cast(Any, dataset))
+        dataset_id = await client.submit_dataset(cast(Any, dataset), idempotency_key=key)
         click.echo(json.dumps({'dataset_id': dataset_id}) if as_json else dataset_id)
         total = dataset['tasks_submitted']
         console = Console(stderr=True)

@@ -7,14 +7,12 @@ from iceprod_tasks.client.asking import LONGEST_SILENCE_SECONDS, Asking, in_data
 from iceprod_tasks.client.connection import Request
 from iceprod_tasks.client.documents import ActionDone, ActionName, DatasetActionDone, JobActionDone, Requirements
 
-_BEGINS_ANEW = frozenset({'reset', 'hard_reset'})
-
 
 class Actions(Asking):
     """The verbs of actions. A dry run says what would be changed, and changes nothing.
 
-    An answer may take minutes. When it is lost, the request is repeated, because there is nothing left to do for what
-    has been changed; but not a reset, which would begin anew what has gone on since.
+    An answer may take minutes. When it is lost, the request is repeated: it carries a key, so that the service leaves
+    alone what it has changed, and what has gone on since.
     """
 
     async def act_on_tasks(
@@ -71,14 +69,9 @@ class Actions(Asking):
         await self._ask(Request('PATCH', path, body=requirements, silence_seconds=LONGEST_SILENCE_SECONDS))
 
     async def _act(self, dataset_id: str, where: str, action: ActionName, body: Mapping[str, Any]) -> Any:
-        request = Request(
-            'POST',
-            f'{in_dataset(dataset_id)}/{where}/{part(action)}',
-            repeatable=body['dry_run'] or action not in _BEGINS_ANEW,
-            body={name: value for name, value in body.items() if value != ''},
-            silence_seconds=LONGEST_SILENCE_SECONDS,
-        )
-        return (await self._ask(request)).document
+        path = f'{in_dataset(dataset_id)}/{where}/{part(action)}'
+        said = {name: value for name, value in body.items() if value != ''}
+        return await self._once(path, said, silence_seconds=LONGEST_SILENCE_SECONDS)
 
 
 def _lists(chosen: Mapping[str, Iterable[str] | None]) -> dict[str, list[str]]:

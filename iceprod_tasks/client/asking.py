@@ -1,6 +1,7 @@
 """What all verbs of the client stand on: a request and its answer, a list in pages, a stream of bytes."""
 
 import copy
+import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
@@ -76,6 +77,13 @@ class Asking:
     async def _post(self, path: str, body: object, *, repeatable: bool = False) -> Any:
         return (await self._ask(Request('POST', path, repeatable=repeatable, body=body))).document
 
+    async def _once(self, path: str, body: object, *, key: str = '', silence_seconds: float | None = None) -> Any:
+        """The answer to a POST that the service carries out once, however often it is sent: it has a key."""
+        request = Request(
+            'POST', path, body=body, silence_seconds=silence_seconds, idempotency_key=key or new_idempotency_key()
+        )
+        return (await self._ask(request)).document
+
     async def _pages(self, path: str, query: Query) -> AsyncIterator[Any]:
         """The documents of a list's pages, each asked for when it is needed."""
         wanted: Query | None = query
@@ -87,6 +95,11 @@ class Asking:
 
     def _bytes(self, path: str) -> AsyncIterator[bytes]:
         return self._connection.stream(Request('GET', path, silence_seconds=LONGEST_SILENCE_SECONDS), self._retry)
+
+
+def new_idempotency_key() -> str:
+    """128 random bits in hex: the name of one request, made by who sends it."""
+    return secrets.token_hex(16)
 
 
 def part(text: str) -> str:

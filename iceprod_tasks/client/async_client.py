@@ -13,8 +13,8 @@ from iceprod_tasks.client.tasks import Tasks
 class AsyncClient(Claims, Tasks, Jobs, Datasets, Actions):
     """A service, seen from a Python program; use it as an async context manager.
 
-    What is safe to repeat is repeated, with growing, jittered delays and as the service's Retry-After asks: reads,
-    PUTs, claims (they carry a claim id), reports, and most actions. Anything else only when it never left this machine.
+    Every request can be repeated, and is until it is answered, with growing, jittered delays and as the service's
+    Retry-After asks: claims and reports carry a claim id, and what makes or moves things carries an idempotency key.
 
     Args:
         server: the service's address, for example `http://127.0.0.1:8080`.

@@ -32,6 +32,7 @@ class Request:
         body: what goes as JSON; None sends no body.
         query: the query's parameters.
         silence_seconds: how long the service may be silent over this one; as over others when None.
+        idempotency_key: by which the service knows the request again, so that it can be repeated; '' for none.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Request:
     body: object = None
     query: Mapping[str, str | int] | None = None
     silence_seconds: float | None = None
+    idempotency_key: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +127,14 @@ class Connection:
 
     async def _send(self, request: Request, *, stream: bool) -> httpx2.Response:
         content = None if request.body is None else orjson.dumps(request.body)
+        headers = {} if content is None else {'Content-Type': 'application/json'}
+        if request.idempotency_key:
+            headers['Idempotency-Key'] = request.idempotency_key
         asked = self._http.build_request(
             request.method,
             self._server + request.path,
             content=content,
-            headers={} if content is None else {'Content-Type': 'application/json'},
+            headers=headers,
             params=request.query,
             # Only the answer may take long: a service that cannot be reached is not waited for.
             timeout=httpx2.Timeout(self._timeout_seconds, read=request.silence_seconds or self._timeout_seconds),

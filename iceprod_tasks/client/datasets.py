@@ -15,13 +15,21 @@ _LOOK_SECONDS = 2.0
 class Datasets(Asking):
     """The verbs about datasets."""
 
-    async def submit_dataset(self, dataset: NewDataset) -> str:
+    async def submit_dataset(self, dataset: NewDataset, *, idempotency_key: str = '') -> str:
         """Make a dataset.
+
+        Args:
+            dataset: what it is.
+            idempotency_key: up to 255 visible ASCII characters; the same key and dataset get the same answer, and make
+                no second one. A new key by default.
 
         Returns:
             Its id.
+
+        Raises:
+            Conflict: the key was used for another dataset.
         """
-        made = await self._post('/datasets', dataset)
+        made = await self._once('/datasets', dataset, key=idempotency_key)
         return str(made['result']).rpartition('/')[2]
 
     async def dataset(self, dataset_id: str) -> Document:

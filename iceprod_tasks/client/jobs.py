@@ -23,19 +23,21 @@ class Jobs(Asking):
         found = await self._get(f'{in_dataset(dataset_id)}/jobs', query_of(status=status, keys=keys))
         return cast(dict[str, Document], found)
 
-    async def add_job(self, dataset_id: str, job_index: int, job_id: str = '') -> str:
+    async def add_job(self, dataset_id: str, job_index: int, job_id: str = '', *, idempotency_key: str = '') -> str:
         """Make a job; the scheduler makes those of datasets with a config.
 
         Args:
             dataset_id: of its dataset.
             job_index: its place in the dataset.
             job_id: a UUID; the service's choice when empty.
+            idempotency_key: as for datasets.
 
         Returns:
             Its id.
         """
         given = {'job_id': job_id} if job_id else {}
-        made = await self._post('/jobs', {'dataset_id': dataset_id, 'job_index': job_index, **given})
+        body = {'dataset_id': dataset_id, 'job_index': job_index, **given}
+        made = await self._once('/jobs', body, key=idempotency_key)
         return str(made['result'])
 
     async def patch_job(self, job_id: str, **changes: Any) -> Document:

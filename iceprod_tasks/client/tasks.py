@@ -92,7 +92,7 @@ class Tasks(Asking):
     async def set_statuses(self, dataset_id: str, status: str, task_ids: Iterable[str]) -> None:
         """Put some tasks of a dataset into a status."""
         path = f'{in_dataset(dataset_id)}/task_actions/bulk_status/{part(status)}'
-        await self._post(path, {'tasks': list(task_ids)})
+        await self._once(path, {'tasks': list(task_ids)})
 
     async def task_counts(self, dataset_id: str = '') -> dict[str, int]:
         """How many tasks are in each status, of one dataset or of all."""

@@ -11,11 +11,13 @@
     │   ├── IllegalTransition   the status table does not allow it for this caller
     │   ├── StaleClaim          the report belongs to a claim that is not the task's
     │   │   └── ClaimLost       so does the heartbeat: its work is to be dropped
-    │   └── BeingDeleted        the dataset is going away and takes no changes
+    │   ├── BeingDeleted        the dataset is going away and takes no changes
+    │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
-    │   └── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
+    │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
+    │   └── UnderWay            the same request is being worked on
     └── CannotStart             the service cannot be brought up; the text says what to mend
 
 An error's default text is the first line of its docstring. Surfaces choose how a class looks on the wire;
@@ -118,6 +120,10 @@ class BeingDeleted(Conflict):
     """the dataset is being deleted."""
 
 
+class KeyReused(Conflict):
+    """This Idempotency-Key was used for another request: repeat that one, or make a new key."""
+
+
 class ClaimOver(IceprodTasksError):
     """This claim is over."""
 
@@ -132,6 +138,10 @@ class Unavailable(IceprodTasksError):
 
 class ArchiveFailed(Unavailable):
     """The archive cannot be written."""
+
+
+class UnderWay(Unavailable):
+    """The same request is being worked on; repeat it to get its answer."""
 
 
 class CannotStart(IceprodTasksError):

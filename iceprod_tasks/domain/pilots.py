@@ -8,19 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from iceprod_tasks.domain.errors import InvalidRequest
-from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.domain.times import read_time
 
 _UNCHANGEABLE = frozenset({'_id', 'pilot_id', 'submit_date', 'last_update'})
 _GRID_UNCHANGEABLE = frozenset({'_id', 'grid_id', 'start_date', 'last_update'})
 
 
-def new_pilot(given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def new_pilot(given: Mapping[str, Any], pilot_id: str, now: datetime) -> dict[str, Any]:
     """A pilot as stored.
 
     Args:
         given: queue_host, queue_version, resources, and what else there is to say; what only the service sets is
             overwritten.
+        pilot_id: its id.
         now: the time of it, UTC.
     """
     return {
@@ -32,22 +32,23 @@ def new_pilot(given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         'resources_available': {},
         'resources_claimed': {},
         **_own(given, _UNCHANGEABLE),
-        'pilot_id': new_id(),
+        'pilot_id': pilot_id,
         'submit_date': now,
         'start_date': '',
         'last_update': now,
     }
 
 
-def new_grid(given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def new_grid(given: Mapping[str, Any], grid_id: str, now: datetime) -> dict[str, Any]:
     """A grid as stored.
 
     Args:
         given: host, queues, version, and what else there is to say; what only the service sets is overwritten.
+        grid_id: its id.
         now: the time of it, UTC.
     """
     own = _own(given, _GRID_UNCHANGEABLE)
-    return {'debug': False, **own, 'grid_id': new_id(), 'start_date': now, 'last_update': now}
+    return {'debug': False, **own, 'grid_id': grid_id, 'start_date': now, 'last_update': now}
 
 
 def pilot_changes(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,15 +8,14 @@ from datetime import datetime
 from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError
 
 from iceprod_tasks.actions import permit
-from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import errors
-from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.repeating import Repeating
 
 log = logging.getLogger('iceprod_tasks.rest')
 
@@ -36,18 +35,19 @@ RETRY_AFTER_SECONDS = 1
 _FLUSH_BYTES = 64 * 1024
 
 
-class Handler(RequestHandler):
+class Handler(Repeating):
     """What all handlers share."""
 
     def initialize(self, **handler_cfg: Any) -> None:
         """Take what the route table passes on.
 
         Args:
-            **handler_cfg: `service` and `tokens` of the application, `access` of the route.
+            **handler_cfg: `service` and `tokens` of the application, `access` and `keyed` of the route.
         """
-        self.service: Service = handler_cfg.get('service')  # type: ignore[assignment]
+        self.service = handler_cfg.get('service')  # type: ignore[assignment]
         self.tokens: Tokens = handler_cfg.get('tokens')  # type: ignore[assignment]
         self.access: Mapping[str, Any] = handler_cfg.get('access', {})
+        self._keyed: str = handler_cfg.get('keyed', '')
 
     def set_default_headers(self) -> None:
         """JSON, from an unnamed version of us, never cached."""
@@ -56,26 +56,40 @@ class Handler(RequestHandler):
         self.set_header('Cache-Control', 'no-store')
 
     async def prepare(self) -> None:
-        """Find out who asks, and whether they may.
+        """Find out who asks, and whether they may; a request with a key is answered here.
 
         Raises:
             NotAuthenticated: no valid token.
             NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
             BeingDeleted: the request would change a dataset that is being deleted.
+            InvalidRequest: the key is none.
         """
         cast(Any, self.application).begin(self)
-        access = self.access.get((self.request.method or '').lower())
+        method = (self.request.method or '').lower()
+        access = self.access.get(method)
         if access is None:
             raise HTTPError(405)
         if not access.roles:
             return
-        self.caller: Caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
+        self.caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
         if not self.caller.roles:
             raise errors.NotPermitted
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+        key = self.key() if method == self._keyed else None
+        if key is None:
+            await self._check_kept(access)
+        else:
+            await self.once(key, lambda: self._work(method, access))
+
+    async def _check_kept(self, access: Any) -> None:
         if access.dataset == 'write' and not access.while_deleting:
             await permit.check_kept(self.service, self.path_kwargs['dataset_id'])
+
+    async def _work(self, method: str, access: Any) -> None:
+        """What the request asks for, done here and not by Tornado: its answer is kept before it is sent."""
+        await self._check_kept(access)
+        await getattr(self, method)(*self.path_args, **self.path_kwargs)
 
     def body(self, schema: str, *, optional: bool = False, free_keys: tuple[str, ...] = ()) -> dict[str, Any]:
         """The request's body.
@@ -173,9 +187,9 @@ class Handler(RequestHandler):
         return list(dict.fromkeys(keys))
 
     def answer(self, value: Any, status: int = 200) -> None:
-        """End the request with JSON."""
+        """Answer with JSON; it is sent when the method returns."""
         self.set_status(status)
-        self.finish(bodies.render(value))
+        self.say(bodies.render(value))
 
     async def stream(self, pieces: AsyncIterator[bytes]) -> None:
         """End the request with pieces of JSON, written as the client takes them."""

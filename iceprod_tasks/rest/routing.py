@@ -54,15 +54,18 @@ class Route:
         path: a regular expression for the whole path.
         handler: the class that answers.
         access: method to who may use it; methods that are not named are answered 405.
+        keyed: the method that takes an `Idempotency-Key`; '' where none needs it: a second PUT or DELETE does no harm,
+            and claims and reports have claim ids.
     """
 
     path: str
     handler: type[Handler]
     access: Mapping[str, Access]
+    keyed: str = ''
 
     def spec(self, handler_cfg: Mapping[str, Any]) -> RouteSpec:
         """The row in Tornado's form, with the arguments that its handler is made with."""
-        return self.path, self.handler, {**handler_cfg, 'access': self.access}
+        return self.path, self.handler, {**handler_cfg, 'access': self.access, 'keyed': self.keyed}
 
 
 def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[RouteSpec]:
@@ -76,4 +79,6 @@ def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[Route
         implemented = {name for name in METHODS if getattr(route.handler, name) is not getattr(Handler, name)}
         if implemented != set(route.access):
             raise ValueError(f'{route.path}: {sorted(implemented ^ set(route.access))} has no access rule or no method')
+        if route.keyed and route.keyed not in implemented:
+            raise ValueError(f'{route.path}: takes a key for {route.keyed}, which has no method')
     return [route.spec(handler_cfg) for route in table]

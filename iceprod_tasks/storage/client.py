@@ -36,11 +36,19 @@ ASCENDING = pymongo.ASCENDING
 DESCENDING = pymongo.DESCENDING
 
 _DUPLICATE_KEY = 11000
-# A primary that is going or gone, by its own words: the write may be there or not.
-_UNDECIDED_CODES = frozenset({6, 7, 89, 91, 189, 9001, 10107, 11600, 11602, 13435, 13436, 262, 50, 64})
+# A primary that is going, gone or in trouble, by its own words: the write may be there or not.
+_UNDECIDED_CODES = frozenset({
+    *(6, 7, 89, 9001),  # it cannot be reached, or not be found, or the network is slow
+    *(91, 189, 10107, 11600, 11602, 13435, 13436),  # it shuts down, has stepped down, or is no primary
+    *(50, 64, 262),  # time is up: for the command, for a majority, for all
+    *(24, 46, 112, 11601),  # locks, conflicts, and what an operator has interrupted
+    *(43, 175, 237),  # a cursor or a plan that is gone, as after a change of primaries
+    14031,  # no space is left on its disk
+})  # fmt: skip
 # A document that only became too large by an update.
 _TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
 _LONG_SECONDS = 60.0
+_SHORT_SECONDS = 1.0
 
 
 class Duplicate(Exception):
@@ -145,6 +153,12 @@ class Collection:
         with pymongo.timeout(_LONG_SECONDS):
             yield
 
+    @contextlib.asynccontextmanager
+    async def haste(self) -> AsyncIterator[None]:
+        """A block whose operations are not worth waiting for."""
+        with pymongo.timeout(_SHORT_SECONDS):
+            yield
+
     async def primary_time(self) -> datetime:
         """The primary's clock."""
         with driver_errors():
@@ -213,14 +227,19 @@ class Collection:
         with driver_errors():
             return int((await self._raw.update_many(where, update, **options)).matched_count)
 
-    async def find_one_and_update(self, where: Filter, update: Update, **options: Any) -> Any:
+    async def find_one_and_update(
+        self, where: Filter, update: Update, projection: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
         """Change one document and return it as it is then, or None.
 
         Raises:
             Duplicate: the change would break a unique index.
         """
         with driver_errors():
-            return await self._raw.find_one_and_update(where, update, return_document=ReturnDocument.AFTER, **options)
+            found = await self._raw.find_one_and_update(
+                where, update, projection, return_document=ReturnDocument.AFTER, **options
+            )
+        return _projected(found, projection) if found and projection else found
 
     async def replace_one(self, where: Filter, document: Document) -> None:
         """Put a document in place of the one that matches, or store it."""
@@ -260,6 +279,16 @@ def _only_duplicates(error: BulkWriteError) -> int:
     if any(each['code'] != _DUPLICATE_KEY for each in errors):
         raise error
     return int(details.get('nInserted', 0))
+
+
+def _projected(document: Document, projection: Mapping[str, Any]) -> Document:
+    """What a projection of plain fields leaves of a document.
+
+    MongoDB forgets it where a change was made, its answer was lost, and the driver has asked again.
+    """
+    if any(projection.values()):
+        return {name: value for name, value in document.items() if projection.get(name)}
+    return {name: value for name, value in document.items() if name not in projection}
 
 
 async def _reading(cursor: Any) -> AsyncIterator[Document]:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from iceprod_tasks.domain.datasets import ENDED, is_ours
-from iceprod_tasks.storage.client import Collection, Document, Filter, Sort
+from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter, Sort
 from iceprod_tasks.storage.readable import readable
 
 _HIDDEN = {'_id': False}
@@ -36,11 +37,12 @@ class Datasets:
         return int(counter['last'])
 
     async def add(self, dataset: Document, access: Document, config: Mapping[str, Any] | None) -> None:
-        """Store a new dataset; its record comes last, so that nobody sees half of one."""
+        """Store a new dataset; its record comes last, so that nobody sees half of one. A record with its id stays."""
         await self.set_access(access)
         if config is not None:
             await self._put_config(dataset['dataset_id'], config)
-        await self._datasets.insert_one(dataset)
+        with suppress(Duplicate):
+            await self._datasets.insert_one(dataset)
 
     async def get(self, dataset_id: str) -> Document | None:
         """One dataset."""

@@ -127,6 +127,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'clear_after': {'keys': [('clear_after', _UP)]},
     },
+    # MongoDB removes each key once its time is over.
+    'idempotency_keys': {'expires': {'keys': [('expires', _UP)], 'expireAfterSeconds': 0}},
 }
 
 

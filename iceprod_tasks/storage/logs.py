@@ -1,11 +1,12 @@
 """Logs: what tasks and programs wrote."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.client import Collection, Document, Duplicate
 
 _HIDDEN = {'_id': False}
 _BY_TIME = [('timestamp', 1), ('_id', 1)]
@@ -60,8 +61,9 @@ class Logs:
         self._logs = collection
 
     async def add(self, log: Document) -> None:
-        """Store a new log."""
-        await self._logs.insert_one(log)
+        """Store a new log; one with this id stays as it is."""
+        with suppress(Duplicate):
+            await self._logs.insert_one(log)
 
     async def get(self, log_id: str, dataset_id: str | None = None) -> Document | None:
         """One log, only if it belongs to the dataset where one is given."""

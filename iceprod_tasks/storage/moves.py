@@ -13,7 +13,7 @@ from iceprod_tasks.domain.actions import Action
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition, order
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.kinds import Kinds
-from iceprod_tasks.storage.transitions import Note, Stop, update
+from iceprod_tasks.storage.transitions import Note, Stop, untouched, update
 
 PORTION = 300
 """Tasks moved by one update: more would keep claims waiting."""
@@ -79,7 +79,8 @@ class Part:
 
     def match(self, scope: Scope, status: str | None = None) -> Document:
         """The filter of its tasks within a scope, of one status where one is given."""
-        return {**scope.where, **self.where, 'status': {'$in': list(self.statuses)} if status is None else status}
+        kept = {**scope.where, **self.where, **untouched(self.note)}
+        return {**kept, 'status': {'$in': list(self.statuses)} if status is None else status}
 
 
 def parts(action: Action, note: Note, grace_seconds: float, before: datetime | None) -> list[Part]:

@@ -1,10 +1,11 @@
 """What pilots and grids say about themselves."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.client import Collection, Document, Duplicate
 
 _HIDDEN = {'_id': False}
 
@@ -22,8 +23,9 @@ class Register:
         self.key = key
 
     async def add(self, entry: Document) -> None:
-        """Store a new entry."""
-        await self._entries.insert_one(entry)
+        """Store a new entry; one with this id stays as it is."""
+        with suppress(Duplicate):
+            await self._entries.insert_one(entry)
 
     async def get(self, entry_id: str) -> Document | None:
         """One entry."""

@@ -7,7 +7,7 @@ from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document
 from iceprod_tasks.storage.holding import blocked, portions
 from iceprod_tasks.storage.kinds import Kinds
-from iceprod_tasks.storage.transitions import Note, guard, update
+from iceprod_tasks.storage.transitions import Note, guard, touched, update
 
 # Two values of `managed` a signature, and 200 scans are what MongoDB merges.
 _SIGNATURES_A_QUERY = 100
@@ -100,6 +100,12 @@ class Queueing:
         queued = await self._tasks.update_many(where, update(_QUEUE, note), hint='_id_')
         self._kinds.forget_after(_QUEUE)
         return queued
+
+    async def queued_by(self, request: str) -> int:
+        """How many tasks a request has queued, of those that are queued or have been handed out since."""
+        where = {'status': {'$in': ['queued', 'processing']}, **touched(request)}
+        async with self._tasks.patience():
+            return await self._tasks.count(where, hint='status')
 
     async def depth(self, signature: str, at_most: int) -> int:
         """How many tasks of a signature the scheduler has queued, counted up to a number."""

@@ -8,6 +8,7 @@ from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
 from iceprod_tasks.storage.files import Files
+from iceprod_tasks.storage.idempotency import Keys
 from iceprod_tasks.storage.jobs import Jobs
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leases import Leases
@@ -23,7 +24,10 @@ from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
 from iceprod_tasks.storage.weights import Weights
 
-_COLLECTIONS = (*PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids')
+_COLLECTIONS = (
+    *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids',
+    'idempotency_keys',
+)  # fmt: skip
 
 
 class Store:
@@ -55,6 +59,7 @@ class Store:
         self.task_stats = TaskStats(kept['task_stats'])
         self.pilots = Pilots(kept['pilots'])
         self.grids = Register(kept['grids'], 'grid_id')
+        self.keys = Keys(kept['idempotency_keys'])
         self.people = People(kept['users'], kept['groups'])
         self.belongings = Belongings({name: kept[name] for name in PARTS})
         self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])

@@ -4,11 +4,12 @@ They are kept as text: pilots name their numbers as they like, and documents can
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import orjson
 
-from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.client import Collection, Document, Duplicate
 
 _HIDDEN = {'_id': False}
 _BY_TIME = [('create_date', 1), ('_id', 1)]
@@ -25,8 +26,9 @@ class TaskStats:
         self._stats = collection
 
     async def add(self, stat: Document) -> None:
-        """Store the statistics of a try."""
-        await self._stats.insert_one({**stat, 'stats': orjson.dumps(stat['stats']).decode()})
+        """Store the statistics of a try; those with this id stay as they are."""
+        with suppress(Duplicate):
+            await self._stats.insert_one({**stat, 'stats': orjson.dumps(stat['stats']).decode()})
 
     async def get(self, dataset_id: str, task_id: str, task_stat_id: str) -> Document | None:
         """The statistics of one try."""

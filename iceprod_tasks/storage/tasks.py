@@ -1,13 +1,14 @@
 """The tasks collection: reading, creating and moving tasks. Claims have a module of their own."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from iceprod_tasks.domain.statuses import STATUSES, Transition
-from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
 from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
 from iceprod_tasks.storage.kinds import Kinds
-from iceprod_tasks.storage.transitions import Note, guard, update
+from iceprod_tasks.storage.transitions import Note, guard, untouched, update
 
 UNSIGNED = ''
 """The signature of a task whose requirements were changed by two at once; it may fit anything."""
@@ -38,8 +39,9 @@ class Tasks:
         self._kinds = kinds
 
     async def add(self, task: Document) -> None:
-        """Store a new task."""
-        await self._tasks.insert_one(task)
+        """Store a new task; one with this id stays as it is."""
+        with suppress(Duplicate):
+            await self._tasks.insert_one(task)
         self._kinds.forget()
 
     async def add_absent(self, tasks: Sequence[Document]) -> int:
@@ -115,7 +117,8 @@ class Tasks:
     ) -> int:
         """Carry out a transition on those of some tasks that may; how many did."""
         # Left to itself, MongoDB sometimes reads all tasks of a status instead.
-        return await self._move(transition, note, among(task_ids, dataset_id), hint='task_id')
+        where = {**among(task_ids, dataset_id), **untouched(note)}
+        return await self._move(transition, note, where, hint='task_id')
 
     async def move_all(self, transition: Transition, note: Note, where: Filter) -> int:
         """Carry out a transition on all tasks of a filter that may; how many did."""

@@ -56,6 +56,7 @@ class Note:
         adds: fields that grow by these numbers.
         outcome: further keys of the outcome, where the transition sets one.
         stop: the stop to ask for, for a transition that asks for one.
+        request: which request this is part of, where it may be worked on again.
     """
 
     who: str = ''
@@ -64,12 +65,23 @@ class Note:
     adds: Mapping[str, float] = field(default_factory=dict)
     outcome: Mapping[str, Any] = field(default_factory=dict)
     stop: Stop | None = None
+    request: str = ''
 
 
 def guard(transition: Transition) -> Filter:
     """The filter that holds a transition to its sources."""
     sources = sorted(transition.sources)
     return {'status': sources[0] if len(sources) == 1 else {'$in': sources}}
+
+
+def untouched(note: Note) -> Filter:
+    """The filter that leaves out tasks that the same request has moved before."""
+    return {'log.request': {'$ne': note.request}} if note.request else {}
+
+
+def touched(request: str) -> Filter:
+    """The filter of tasks that a request has moved."""
+    return {'log.request': request}
 
 
 def update(transition: Transition, note: Note, claim: Claim | None = None) -> list[Document]:
@@ -102,6 +114,8 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
         'claim': '$claim_id',
         'epoch': '$epoch',
     }
+    if note.request:
+        entry['request'] = note.request
     if transition.claim is ClaimEffect.CLOSE:
         changes |= {name: _literal(value) for name, value in _NO_CLAIM.items()}
     if note.stop is not None:

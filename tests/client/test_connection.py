@@ -9,7 +9,6 @@ from iceprod_tasks.client import (
     AsyncClient,
     BadRequest,
     Claim,
-    ClientError,
     NewDataset,
     Overloaded,
     ServerError,
@@ -66,14 +65,38 @@ async def test_a_report_is_repeated_as_it_was() -> None:
 
 
 @pytest.mark.parametrize('trouble', [refused(503), refused(429), httpx2.ReadTimeout(''), httpx2.ReadError('cut')])
-async def test_a_submission_that_may_have_arrived_is_not_repeated(trouble: httpx2.Response | Exception) -> None:
-    client, wire = client_of(trouble, says(201, {'result': '/datasets/d1'}))
+async def test_a_submission_that_may_have_arrived_is_repeated_with_its_key(
+    trouble: httpx2.Response | Exception,
+) -> None:
+    client, wire = client_of(trouble, trouble, says(201, {'result': '/datasets/d1'}))
 
     async with client:
-        with pytest.raises(ClientError):
-            await client.submit_dataset(DATASET)
+        await client.submit_dataset(DATASET)
+        await client.submit_dataset(DATASET)
 
-    assert len(wire.requests) == 1
+    *first, second = [request.headers['Idempotency-Key'] for request in wire.requests]
+    assert len(first) == 3
+    assert len(set(first)) == 1
+    assert second not in first
+
+
+async def test_a_submission_carries_the_key_that_its_caller_gives() -> None:
+    client, wire = client_of(says(201, {'result': '/datasets/d1'}))
+
+    async with client:
+        await client.submit_dataset(DATASET, idempotency_key='mine')
+
+    assert wire.requests[0].headers['Idempotency-Key'] == 'mine'
+
+
+async def test_a_read_and_a_claim_carry_no_key() -> None:
+    client, wire = client_of(says(200, TASK))
+
+    async with client:
+        await client.task('t1')
+        await client.claim({})
+
+    assert not any('Idempotency-Key' in request.headers for request in wire.requests)
 
 
 async def test_a_submission_that_never_left_is_repeated() -> None:

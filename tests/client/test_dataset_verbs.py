@@ -136,38 +136,25 @@ async def test_an_action_may_take_an_hour_and_a_connection_may_not() -> None:
     assert {request.extensions['timeout']['connect'] for request in wire.requests} == {30}
 
 
-@pytest.mark.parametrize('action', ['suspend', 'resume', 'rerun', 'cancel'])
+KEYED: list[tuple[str, tuple[Any, ...]]] = [
+    ('submit_dataset', ({'description': 'd'},)), ('add_job', ('d1', 0)), ('set_statuses', ('d1', 'reset', ['t1'])),
+    ('act_on_tasks', ('d1', 'hard_reset')), ('act_on_jobs', ('d1', 'reset')), ('act_on_dataset', ('d1', 'suspend')),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(('method', 'arguments'), KEYED)
 @pytest.mark.parametrize('trouble', [refused(503), CUT])
-async def test_an_action_that_finds_nothing_left_to_do_is_repeated(action: Any, trouble: Step) -> None:
-    client, wire = client_of(trouble, says(200, {}))
+async def test_what_makes_or_moves_things_is_repeated_with_one_key(
+    method: str, arguments: tuple[Any, ...], trouble: Step
+) -> None:
+    client, wire = client_of(trouble, says(200, {'result': 'x'}))
 
     async with client:
-        await client.act_on_tasks('d1', action)
+        await getattr(client, method)(*arguments)
 
-    assert len(wire.requests) == 2
-
-
-@pytest.mark.parametrize('action', ['reset', 'hard_reset'])
-@pytest.mark.parametrize('method', ['act_on_tasks', 'act_on_jobs', 'act_on_dataset'])
-async def test_a_reset_that_may_have_arrived_is_not_repeated(method: str, action: Any) -> None:
-    client, wire = client_of(CUT, says(200, {}))
-
-    async with client:
-        with pytest.raises(Unreachable):
-            await getattr(client, method)('d1', action)
-
-    assert len(wire.requests) == 1
-
-
-@pytest.mark.parametrize('options', [{}, {'dry_run': True}])
-async def test_a_reset_that_never_left_or_changes_nothing_is_repeated(options: dict[str, bool]) -> None:
-    trouble = CUT if options else httpx2.ConnectError('refused')
-    client, wire = client_of(trouble, says(200, {}))
-
-    async with client:
-        await client.act_on_tasks('d1', 'reset', **options)
-
-    assert len(wire.requests) == 2
+    keys = [request.headers['Idempotency-Key'] for request in wire.requests]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ class _Actions(Handler):
         for name in ('tasks', 'jobs'):
             if name in body:
                 body[name] = list(dict.fromkeys(body[name]))
-        return Asked(action, **body)
+        return Asked(action, **body, request=self.origin.request)
 
 
 class DatasetTaskActionsHandler(_Actions):
@@ -101,7 +101,11 @@ def _without_stopping(done: dict[str, Any]) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route(rf'/datasets/{DATASET}/task_actions/{ACTION}', DatasetTaskActionsHandler, {'post': PEOPLE_WRITE}),
-    Route(rf'/datasets/{DATASET}/job_actions/{ACTION}', DatasetJobActionsHandler, {'post': PEOPLE_WRITE}),
-    Route(rf'/datasets/{DATASET}/dataset_actions/{ACTION}', DatasetActionsHandler, {'post': PEOPLE_WRITE}),
+    Route(
+        rf'/datasets/{DATASET}/task_actions/{ACTION}', DatasetTaskActionsHandler, {'post': PEOPLE_WRITE}, keyed='post'
+    ),
+    Route(rf'/datasets/{DATASET}/job_actions/{ACTION}', DatasetJobActionsHandler, {'post': PEOPLE_WRITE}, keyed='post'),
+    Route(
+        rf'/datasets/{DATASET}/dataset_actions/{ACTION}', DatasetActionsHandler, {'post': PEOPLE_WRITE}, keyed='post'
+    ),
 )

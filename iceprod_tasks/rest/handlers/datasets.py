@@ -54,7 +54,7 @@ class MultiDatasetsHandler(Handler):
         Returns:
             dict: {'result': '/datasets/ID'}, with status 201 and a Location header
         """
-        place = f'/datasets/{await submit(self.service, self.caller, self._submission())}'
+        place = f'/datasets/{await submit(self.service, self.caller, self._submission(), self.origin)}'
         self.set_header('Location', place)
         self.answer({'result': place}, 201)
 
@@ -224,7 +224,7 @@ class ConfigHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': SUBMITTERS}),
+    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': SUBMITTERS}, keyed='post'),
     Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': PEOPLE_DELETE}),
     Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),

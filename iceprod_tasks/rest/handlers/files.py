@@ -93,10 +93,13 @@ class DatasetTaskFilesHandler(Handler):
 
 
 ROUTES = (
-    Route(rf'/datasets/{DATASET}/files', DatasetMultiFilesHandler, {'get': READERS, 'post': PEOPLE_WRITE}),
+    Route(
+        rf'/datasets/{DATASET}/files', DatasetMultiFilesHandler, {'get': READERS, 'post': PEOPLE_WRITE}, keyed='post'
+    ),
     Route(
         rf'/datasets/{DATASET}/files/{TASK}',
         DatasetTaskFilesHandler,
         {'get': READERS, 'post': PEOPLE_WRITE, 'delete': PEOPLE_WRITE},
+        keyed='post',
     ),
 )

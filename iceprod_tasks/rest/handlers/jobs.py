@@ -26,7 +26,7 @@ class MultiJobsHandler(Handler):
         Returns:
             dict: {'result': job_id}, with status 201
         """
-        job_id = await create_job(self.service, self.body('job'))
+        job_id = await create_job(self.service, self.body('job'), self.origin)
         self.set_header('Location', f'/jobs/{job_id}')
         self.answer({'result': job_id}, 201)
 
@@ -175,13 +175,16 @@ class DatasetJobCountsStatusHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/jobs', MultiJobsHandler, {'post': OPERATORS}),
+    Route(r'/jobs', MultiJobsHandler, {'post': OPERATORS}, keyed='post'),
     Route(rf'/jobs/{JOB}', JobsHandler, {'get': PILOTS, 'patch': OPERATORS}),
     Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}/status', DatasetJobsStatusHandler, {'put': PEOPLE_WRITE}),
     Route(
-        rf'/datasets/{DATASET}/job_actions/bulk_status/{STATUS}', DatasetJobBulkStatusHandler, {'post': PEOPLE_WRITE}
+        rf'/datasets/{DATASET}/job_actions/bulk_status/{STATUS}',
+        DatasetJobBulkStatusHandler,
+        {'post': PEOPLE_WRITE},
+        keyed='post',
     ),
     Route(rf'/datasets/{DATASET}/job_summaries/status', DatasetJobSummariesStatusHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': READERS}),

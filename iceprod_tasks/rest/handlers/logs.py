@@ -49,7 +49,7 @@ class MultiLogsHandler(Handler):
         Returns:
             dict: {'result': log_id}, with status 201
         """
-        self.answer({'result': await keep_logs.keep_log(self.service, self.body('log'))}, 201)
+        self.answer({'result': await keep_logs.keep_log(self.service, self.body('log'), self.origin)}, 201)
 
 
 class LogsHandler(Handler):
@@ -96,7 +96,7 @@ class DatasetMultiLogsHandler(Handler):
             dict: {'result': log_id}, with status 201
         """
         log = {**self.body('log'), 'dataset_id': dataset_id}
-        self.answer({'result': await keep_logs.keep_log(self.service, log)}, 201)
+        self.answer({'result': await keep_logs.keep_log(self.service, log, self.origin)}, 201)
 
 
 class DatasetLogsHandler(Handler):
@@ -164,9 +164,9 @@ def _newest_first(order: str) -> bool:
 
 
 ROUTES = (
-    Route(r'/logs', MultiLogsHandler, {'get': OPERATORS, 'post': PILOTS}),
+    Route(r'/logs', MultiLogsHandler, {'get': OPERATORS, 'post': PILOTS}, keyed='post'),
     Route(rf'/logs/{LOG}', LogsHandler, {'get': OPERATORS, 'delete': OPERATORS}),
-    Route(rf'/datasets/{DATASET}/logs', DatasetMultiLogsHandler, {'post': OWNERS_WRITE}),
+    Route(rf'/datasets/{DATASET}/logs', DatasetMultiLogsHandler, {'post': OWNERS_WRITE}, keyed='post'),
     Route(rf'/datasets/{DATASET}/logs/{LOG}', DatasetLogsHandler, {'get': OWNERS_READ}),
     Route(
         rf'/datasets/{DATASET}/tasks/{TASK}/logs',

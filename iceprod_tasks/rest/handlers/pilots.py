@@ -39,7 +39,7 @@ class MultiPilotsHandler(Handler):
         Returns:
             dict: {'result': pilot_id}, with status 201
         """
-        self.answer({'result': await register.register_pilot(self.service, self.body('pilot'))}, 201)
+        self.answer({'result': await register.register_pilot(self.service, self.body('pilot'), self.origin)}, 201)
 
 
 class PilotsHandler(Handler):
@@ -105,7 +105,7 @@ class MultiGridsHandler(Handler):
         Returns:
             dict: {'result': grid_id}, with status 201
         """
-        self.answer({'result': await register.register_grid(self.service, self.body('grid'))}, 201)
+        self.answer({'result': await register.register_grid(self.service, self.body('grid'), self.origin)}, 201)
 
 
 class GridsHandler(Handler):
@@ -137,8 +137,8 @@ class GridsHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/pilots', MultiPilotsHandler, {'get': PILOTS, 'post': PILOTS}),
+    Route(r'/pilots', MultiPilotsHandler, {'get': PILOTS, 'post': PILOTS}, keyed='post'),
     Route(rf'/pilots/{PILOT}', PilotsHandler, {'get': PILOTS, 'patch': PILOTS, 'delete': PILOTS}),
-    Route(r'/grids', MultiGridsHandler, {'get': PILOTS, 'post': PILOTS}),
+    Route(r'/grids', MultiGridsHandler, {'get': PILOTS, 'post': PILOTS}, keyed='post'),
     Route(rf'/grids/{GRID}', GridsHandler, {'get': PILOTS, 'patch': PILOTS}),
 )

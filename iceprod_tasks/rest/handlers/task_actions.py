@@ -32,7 +32,7 @@ class TasksActionsQueueHandler(Handler):
             dict: {'queued': how many were}
         """
         number = self.body('queue').get('num_tasks', 100)
-        self.answer({'queued': await queue(self.service, self.caller, number)})
+        self.answer({'queued': await queue(self.service, self.caller, number, self.origin)})
 
 
 class TasksActionsProcessingHandler(Handler):
@@ -182,7 +182,7 @@ class TaskBulkStatusHandler(Handler):
             dict: empty
         """
         task_ids = _ids(self.body('bulk_status'), status)
-        await move_tasks(self.service, self.caller, task_ids, status)
+        await move_tasks(self.service, self.caller, task_ids, status, request=self.origin.request)
         self.answer({})
 
 
@@ -202,7 +202,9 @@ class DatasetTaskBulkStatusHandler(Handler):
             dict: empty
         """
         task_ids = _ids(self.body('bulk_status'), status)
-        await move_tasks(self.service, self.caller, task_ids, status, dataset_id=dataset_id)
+        await move_tasks(
+            self.service, self.caller, task_ids, status, dataset_id=dataset_id, request=self.origin.request
+        )
         self.answer({})
 
 
@@ -256,21 +258,25 @@ def _ids(body: dict[str, Any], status: str) -> list[str]:
 
 
 ROUTES = (
-    Route(r'/task_actions/queue', TasksActionsQueueHandler, {'post': OPERATORS}),
+    Route(r'/task_actions/queue', TasksActionsQueueHandler, {'post': OPERATORS}, keyed='post'),
     # The user of the seed calls the actions queue, processing, error and complete.
     Route(r'/task_actions/(?:process|processing)', TasksActionsProcessingHandler, {'post': PILOTS}),
-    Route(rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': OPERATORS}),
+    Route(rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': OPERATORS}, keyed='post'),
     Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': PILOTS}),
     Route(
-        rf'/datasets/{DATASET}/task_actions/bulk_status/{STATUS}', DatasetTaskBulkStatusHandler, {'post': PEOPLE_WRITE}
+        rf'/datasets/{DATASET}/task_actions/bulk_status/{STATUS}',
+        DatasetTaskBulkStatusHandler,
+        {'post': PEOPLE_WRITE},
+        keyed='post',
     ),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_requirements/{NAME}',
         DatasetTaskBulkRequirementsHandler,
         {'patch': PEOPLE_WRITE},
+        keyed='patch',
     ),
 )

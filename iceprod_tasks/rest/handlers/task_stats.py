@@ -25,7 +25,7 @@ class MultiTaskStatsHandler(Handler):
         """
         stats = bodies.parse(self.request.body)
         bodies.check(stats, 'task_stats')
-        self.answer({'result': await keep_stats.keep_stats(self.service, task_id, stats)}, 201)
+        self.answer({'result': await keep_stats.keep_stats(self.service, task_id, stats, self.origin)}, 201)
 
 
 class DatasetsBulkTaskStatsHandler(Handler):
@@ -95,7 +95,7 @@ class DatasetsTaskStatsHandler(Handler):
 
 
 ROUTES = (
-    Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': PILOTS}),
+    Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': PILOTS}, keyed='post'),
     Route(rf'/datasets/{DATASET}/bulk/task_stats', DatasetsBulkTaskStatsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats', DatasetsMultiTaskStatsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats/{TASK_STAT}', DatasetsTaskStatsHandler, {'get': PEOPLE_READ}),

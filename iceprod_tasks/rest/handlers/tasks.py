@@ -116,7 +116,7 @@ class MultiTasksHandler(_Listings):
         Returns:
             dict: {'result': task_id}, with status 201
         """
-        task_id = await create_task(self.service, self.body('task'))
+        task_id = await create_task(self.service, self.body('task'), self.origin)
         self.set_header('Location', f'/tasks/{task_id}')
         self.answer({'result': task_id}, 201)
 
@@ -259,7 +259,7 @@ def _limit(text: str | None) -> int:
 
 
 ROUTES = (
-    Route(r'/tasks', MultiTasksHandler, {'get': OPERATORS, 'post': OPERATORS}),
+    Route(r'/tasks', MultiTasksHandler, {'get': OPERATORS, 'post': OPERATORS}, keyed='post'),
     Route(rf'/tasks/{TASK}', TasksHandler, {'get': PILOTS, 'patch': OPERATORS}),
     Route(rf'/tasks/{TASK}/status', TasksStatusHandler, {'put': OPERATORS}),
     Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': EVERYONE}),
