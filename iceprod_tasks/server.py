@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from iceprod_tasks.actions.service import Limits, Service
@@ -15,18 +15,17 @@ from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.body_limit import BodyLimit
+from iceprod_tasks.rest.draining_server import DrainingServer
 from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.settings import Settings
-from iceprod_tasks.storage import embedded
+from iceprod_tasks.stopping import Stopping
 from iceprod_tasks.storage.archives import Archives
+from iceprod_tasks.storage.keeper import database
 from iceprod_tasks.storage.store import Store
 
 log = logging.getLogger('iceprod_tasks.server')
-
-_FINISH_SECONDS = 10.0
-_MONGOD_BACK_SECONDS = 1.0
 
 
 def limits(settings: Settings) -> Limits:
@@ -48,21 +47,27 @@ def limits(settings: Settings) -> Limits:
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    """Run the service until SIGTERM or SIGINT.
+    """Run the service in this process until SIGTERM or SIGINT.
 
     Args:
         settings: how.
-        announce: told once, in a line, where the service is and where its data are.
+        announce: told in a line where the service is and where its data are, and in one each what can be lost.
 
     Raises:
         CannotStart: something is in the way; the text says what to mend.
     """
-    stopped = _stop_signal()
+    stopping = Stopping()
     tokens = Tokens(settings.secret())
-    async with _database(settings) as (url, place), running(settings, url, tokens) as up:
-        announce(f'iceprod-tasks serves http://{settings.host}:{up.port}, data in {place}')
-        await stopped.wait()
-        log.info('stopping', extra={'action': 'stop'})
+    async with database(settings) as data, running(settings, data.url, tokens) as up:
+        for line in announcement(settings, up.port, data.place, up.service.warnings):
+            announce(line)
+        await stopping.wait()
+
+
+def announcement(settings: Settings, port: int, place: str, warnings: Sequence[str]) -> list[str]:
+    """What a service that is up tells whoever started it."""
+    first = f'iceprod-tasks serves http://{settings.host}:{port}, data in {place}'
+    return [*(f'iceprod-tasks warns: {warning}' for warning in warnings), first]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,84 +84,72 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, mongodb_url: str, tokens: Tokens) -> AsyncIterator[Running]:
-    """The service on a database that is there.
+async def running(
+    settings: Settings, mongodb_url: str, tokens: Tokens, sockets: list[socket.socket] | None = None
+) -> AsyncIterator[Running]:
+    """The service on a database that is there. At the end of the block it is drained.
+
+    Args:
+        settings: how.
+        mongodb_url: where the database is.
+        tokens: checks who asks.
+        sockets: what it listens on; made from the settings when absent.
 
     Raises:
         CannotStart: the database is not fit, or the port is taken.
     """
     store = Store(mongodb_url, settings.mongodb_database)
     try:
-        await store.prepare(allow_weak_durability=settings.allow_weak_durability)
-        service = Service(store, Archives(settings.archives), limits(settings))
-        application = make_application(service, tokens)
+        warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
+        for warning in warnings:
+            log.warning('%s', warning, extra={'action': 'durability'})
+        service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
         limit = settings.body_limit_bytes
-        server = HTTPServer(BodyLimit(application, limit), max_body_size=limit, idle_connection_timeout=600)
-        port = _listen(server, settings)
+        application = BodyLimit(make_application(service, tokens), limit)
+        server = DrainingServer(application, max_body_size=limit, idle_connection_timeout=600)
+        sockets = sockets or listen(settings)
+        server.add_sockets(sockets)
         timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()
         chores = [asyncio.create_task(timer.run()) for timer in timers]
         try:
-            yield Running(port, service)
+            yield Running(port_of(sockets), service)
         finally:
-            server.stop()
+            service.drain.begin()
             for chore in chores:
                 chore.cancel()
-            await asyncio.gather(*chores, return_exceptions=True)
-            await application.finish(_FINISH_SECONDS)
-            await server.close_all_connections()
+            # A load balancer has to see that we are not ready before it finds nobody there.
+            await asyncio.sleep(settings.drain_notice_seconds)
+            server.stop_listening()
+            await _finish(server, chores, settings.drain_seconds)
     finally:
         store.close()
 
 
-def _listen(server: HTTPServer, settings: Settings) -> int:
+async def _finish(server: DrainingServer, chores: list[asyncio.Task[None]], timeout_seconds: float) -> None:
+    """Let requests, and chores that are cancelled, end what they are at, but not for longer than some seconds."""
+    end = time.monotonic() + timeout_seconds
+    if broken_off := await server.finish(timeout_seconds):
+        log.warning('%d requests took too long and are broken off', broken_off, extra={'action': 'stop'})
+    if chores:
+        await asyncio.wait(chores, timeout=max(0.0, end - time.monotonic()))
+    for chore in chores:
+        # Once more: now it is broken off.
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """Sockets that listen on the host and port of the settings.
+
+    Raises:
+        CannotStart: the port is taken, or the host is none of this machine's.
+    """
     try:
-        sockets = bind_sockets(settings.port, settings.host)
+        return bind_sockets(settings.port, settings.host)
     except (OSError, UnicodeError) as error:
         raise CannotStart(f'cannot listen on {settings.host} port {settings.port}: {error}') from error
-    server.add_sockets(sockets)
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int:
+    """The port that sockets listen on."""
     return int(sockets[0].getsockname()[1])
-
-
-@contextlib.asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[tuple[str, str]]:
-    """The connection string of the database, and words for where it is."""
-    if settings.mongodb_url:
-        yield settings.mongodb_url, f'MongoDB, database {settings.mongodb_database}'
-        return
-    folder = settings.data_dir / 'mongod'
-    mongod = await embedded.start(folder)
-    keeper = asyncio.create_task(_keep(mongod))
-    try:
-        yield mongod.url, str(folder)
-    finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-
-
-async def _keep(mongod: embedded.EmbeddedMongod) -> None:
-    """Bring the embedded mongod back whenever it dies, on the same port; end it when cancelled."""
-    try:
-        while True:
-            code = await mongod.wait()
-            log.error('mongod ended with %d; starting it again', code, extra={'action': 'mongod'})
-            try:
-                mongod = await embedded.start(mongod.folder, port=mongod.port)
-            except CannotStart as error:
-                log.error('%s', error, extra={'action': 'mongod'})
-                await asyncio.sleep(_MONGOD_BACK_SECONDS)
-    finally:
-        await asyncio.shield(mongod.stop())
-
-
-def _stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop(number: signal.Signals) -> None:
-        stopped.set()
-        loop.remove_signal_handler(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    return stopped

@@ -45,6 +45,9 @@ class Settings:
         body_limit_bytes: the largest request body.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
         idempotency_hours: how long answers to requests with an idempotency key are kept.
+        drain_seconds: how long a service that is stopping waits for requests and chores that are under way.
+        drain_notice_seconds: how long it goes on listening before that, telling that it is not ready.
+        processes: how many processes serve the port.
         archive_dir: where archives of deleted datasets are written; None for `archive` in `data_dir`.
     """
 
@@ -71,6 +74,9 @@ class Settings:
     retention_days: float | None = None
     idempotency_hours: float = 24.0
     archive_dir: Path | None = None
+    drain_seconds: float = 30.0
+    drain_notice_seconds: float = 0.0
+    processes: int = 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

@@ -34,6 +34,10 @@ answers() {
 call 200 GET /healthz
 answers '{}'
 
+# Can it work: does its database take writes, and is it not being stopped?
+call 200 GET /readyz
+answers '{"ready":true,"why":[],"warnings":[]}'
+
 
 ## Tasks, one by one. These belong to no dataset that the service knows, so its scheduler leaves them alone.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
@@ -99,6 +99,34 @@ class News:
             pass
 
 
+class Drain:
+    """Whether this process is on its way out: it begins nothing new, and ends what it has begun."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is."""
+        return self._event.is_set()
+
+    def begin(self) -> None:
+        """Say that it is."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when it is."""
+        await self._event.wait()
+
+    async def within(self, timeout_seconds: float) -> bool:
+        """Wait for it, but not longer than some seconds; whether it has begun."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._event.wait()
+        except TimeoutError:
+            return False
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """The service as actions see it.
@@ -108,9 +136,13 @@ class Service:
         archives: where datasets that are deleted leave their archives.
         limits: numbers that operators set.
         news: word from actions to the scheduler.
+        drain: whether this process is on its way out.
+        warnings: what an operator should know of the database; what can be lost comes first.
     """
 
     store: Store
     archives: Archives
     limits: Limits = field(default_factory=Limits)
     news: News = field(default_factory=News)
+    drain: Drain = field(default_factory=Drain)
+    warnings: Sequence[str] = ()

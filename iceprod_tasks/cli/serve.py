@@ -2,17 +2,24 @@
 
 import asyncio
 import logging
+import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from iceprod_tasks import server
+from iceprod_tasks import processes, server
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 from iceprod_tasks.settings import LONGEST_IDEMPOTENCY_HOURS, Settings
+
+T = TypeVar('T')
+
+_LOG_FORMAT = '%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s'
+_CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child; child()')
 
 
 @click.command()
@@ -60,8 +67,17 @@ from iceprod_tasks.settings import LONGEST_IDEMPOTENCY_HOURS, Settings
     help='Hours for which an Idempotency-Key and its answer are kept.  [default: 24]',
 )  # fmt: skip
 @click.option('--archive-dir', type=click.Path(path_type=Path), help='Folder of archives.  [default: in --data]')
+@click.option('--processes', type=click.IntRange(1), help='Processes that serve the port together.  [default: 1]')
+@click.option(
+    '--drain', 'drain_seconds', type=click.FloatRange(0), metavar='S',
+    help='Longest time that requests under way have to finish when the service is stopped.  [default: 30]',
+)  # fmt: skip
+@click.option(
+    '--drain-notice', 'drain_notice_seconds', type=click.FloatRange(0), metavar='S',
+    help='Time before that in which it still listens, not ready, for load balancers to see.  [default: 0]',
+)  # fmt: skip
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
-@click.option('--allow-weak-durability', is_flag=True, help='Serve from a standalone MongoDB; crashes lose results.')
+@click.option('--allow-weak-durability', is_flag=True, help='Serve from a MongoDB that can lose results.')
 @click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')
 def serve(ceiling: tuple[str, ...], no_scheduler: bool, allow_weak_durability: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C.
@@ -78,9 +94,28 @@ def serve(ceiling: tuple[str, ...], no_scheduler: bool, allow_weak_durability: b
             requirements_ceiling=_ceiling(ceiling),
             **given,
         )
-        logging.basicConfig(level=settings.log_level.upper(), format='%(asctime)s %(levelname)s %(name)s: %(message)s')
-        with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-            runner.run(server.serve(settings, lambda line: click.echo(line, err=True)))
+        if settings.processes == 1:
+            run(settings, server.serve(settings, _announce))
+        else:
+            sys.exit(run(settings, processes.serve(settings, _announce, _CHILD)))
+
+
+def child() -> None:
+    """One of the processes of `--processes`."""
+    with plainly():
+        order = processes.order()
+        run(order.settings, processes.serve_child(order))
+
+
+def run(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
+    """Run to its end what this process is for."""
+    logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+        return runner.run(work)
+
+
+def _announce(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _ceiling(given: tuple[str, ...]) -> dict[str, float] | None:

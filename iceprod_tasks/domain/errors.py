@@ -16,6 +16,7 @@
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
+    │   ├── Draining            the service is stopping and begins no new work: repeat, it or another one will answer
     │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
     │   └── UnderWay            the same request is being worked on
     └── CannotStart             the service cannot be brought up; the text says what to mend
@@ -134,6 +135,10 @@ class TooLarge(IceprodTasksError):
 
 class Unavailable(IceprodTasksError):
     """The database does not answer; repeat the same request."""
+
+
+class Draining(Unavailable):
+    """The service is stopping; repeat the same request."""
 
 
 class ArchiveFailed(Unavailable):

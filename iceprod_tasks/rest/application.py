@@ -1,9 +1,6 @@
 """The native REST API as one Tornado application."""
 
-import asyncio
 import logging
-import time
-import weakref
 from typing import Any
 
 from tornado.web import Application, RequestHandler
@@ -28,32 +25,8 @@ from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
 
-_LOOK_SECONDS = 0.05
 
-
-class NativeApplication(Application):
-    """The application, knowing how many requests it is at."""
-
-    def __init__(self, routes: list[Any]) -> None:
-        super().__init__(routes, default_handler_class=NotFoundHandler, log_function=_log_request)
-        self._at_work: weakref.WeakSet[RequestHandler] = weakref.WeakSet()
-
-    def begin(self, handler: RequestHandler) -> None:
-        """Say that a request is being worked on."""
-        self._at_work.add(handler)
-
-    def end(self, handler: RequestHandler) -> None:
-        """Say that a request has been answered."""
-        self._at_work.discard(handler)
-
-    async def finish(self, timeout_seconds: float) -> None:
-        """Wait until all requests are answered, but not longer than some seconds."""
-        end = time.monotonic() + timeout_seconds
-        while self._at_work and time.monotonic() < end:
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-def make_application(service: Service, tokens: Tokens) -> NativeApplication:
+def make_application(service: Service, tokens: Tokens) -> Application:
     """Put the routes together.
 
     Args:
@@ -70,7 +43,9 @@ def make_application(service: Service, tokens: Tokens) -> NativeApplication:
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
         *specs(health.ROUTES, handler_cfg),
     ]
-    return NativeApplication(routes)
+    return Application(
+        routes, default_handler_class=NotFoundHandler, log_function=_log_request, default_handler_args=handler_cfg
+    )
 
 
 def _log_request(handler: RequestHandler) -> None:

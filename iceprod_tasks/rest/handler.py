@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from asyncio import Future
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -63,12 +64,14 @@ class Handler(Repeating):
             NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
             BeingDeleted: the request would change a dataset that is being deleted.
             InvalidRequest: the key is none.
+            Draining: it would begin something, and this process is stopping.
         """
-        cast(Any, self.application).begin(self)
         method = (self.request.method or '').lower()
         access = self.access.get(method)
         if access is None:
             raise HTTPError(405)
+        if access.new_work and self.service.drain.begun:
+            raise errors.Draining
         if not access.roles:
             return
         self.caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
@@ -267,9 +270,11 @@ class Handler(Repeating):
             self.set_header('WWW-Authenticate', 'Bearer')
         self.finish(bodies.render(body))
 
-    def on_finish(self) -> None:
-        """Tell the application that the request is answered."""
-        cast(Any, self.application).end(self)
+    def flush(self, include_footers: bool = False) -> Future[None]:  # noqa: FBT001, FBT002
+        """Send what there is; a client of a process that is stopping is told to come again on another connection."""
+        if self.service is not None and self.service.drain.begun and not self._headers_written:
+            self.set_header('Connection', 'close')
+        return super().flush(include_footers)
 
     def log_exception(self, *exc_info: Any) -> None:
         """Nothing here: errors of ours are answers, and unexpected ones are logged with the id that was answered."""

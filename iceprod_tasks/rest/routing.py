@@ -1,7 +1,7 @@
 """Routes as data: a path, the class that handles it, and who may use each of its methods."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from iceprod_tasks.rest.handler import Handler
@@ -25,11 +25,18 @@ class Access:
         roles: one of them is needed; none means that anybody may, without a token.
         dataset: what the dataset in the path must grant to a user, beside the role.
         while_deleting: whether it is allowed with `write` on a dataset that is being deleted.
+        new_work: whether it begins something; a service that is stopping refuses that.
     """
 
     roles: tuple[str, ...] = ()
     dataset: Literal['read', 'write'] | None = None
     while_deleting: bool = False
+    new_work: bool = False
+
+
+def begins_work(access: Access) -> Access:
+    """The same for a method that begins something: a claim, a submission, a change of many tasks."""
+    return replace(access, new_work=True)
 
 
 ANYBODY = Access()

@@ -50,6 +50,8 @@ async def take_up_deletions(service: Service) -> int:
     """Go on with deletions that nobody is at work on, each once; how many datasets are gone."""
     gone = 0
     for _ in range(await service.store.deletions.left_alone()):
+        if service.drain.begun:
+            break
         try:
             deletion = await take_up(service)
         except Conflict as error:
@@ -65,9 +67,9 @@ async def expire(service: Service) -> int:
     async for portion in _portions(service.store.deletions.expired(service.limits.retention_days)):
         needed = await service.store.deletions.dependents([dataset['dataset_id'] for dataset in portion])
         for dataset in portion:
-            if dataset['dataset_id'] not in needed:
+            if dataset['dataset_id'] not in needed and not service.drain.begun:
                 gone += await _expire(service, dataset)
-        if gone >= _AT_ONCE:
+        if gone >= _AT_ONCE or service.drain.begun:
             break
     return gone
 

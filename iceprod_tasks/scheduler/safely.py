@@ -1,5 +1,11 @@
-"""One chore of a turn: what goes wrong with it is logged, and the others have their turn all the same."""
+"""One chore of a turn: what goes wrong with it is logged, and the others have their turn all the same.
 
+A timer that is cancelled stops between two chores. One that is under way is ended first; only when the timer is
+cancelled a second time, it is broken off.
+"""
+
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -20,7 +26,7 @@ async def safely(action: str, chore: Callable[[], Awaitable[int]], level: int = 
         How much was changed; 0 when it failed.
     """
     try:
-        changed = await chore()
+        changed = await _to_its_end(chore())
     except Unavailable as error:
         log.warning('%s: %s', action, error, extra={'action': action})
         return 0
@@ -30,3 +36,13 @@ async def safely(action: str, chore: Callable[[], Awaitable[int]], level: int = 
     if changed:
         log.log(level, '%s: %d', action, changed, extra={'action': action})
     return changed
+
+
+async def _to_its_end(chore: Awaitable[int]) -> int:
+    work = asyncio.ensure_future(chore)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await work
+        raise

@@ -5,25 +5,21 @@ that differ between Motor and PyMongo's own async client (`aggregate`, cursors) 
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument
-from pymongo.errors import (
-    BulkWriteError,
-    ConnectionFailure,
-    DocumentTooLarge,
-    DuplicateKeyError,
-    OperationFailure,
-    PyMongoError,
-)
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
-from iceprod_tasks.domain.errors import CannotStart, InvalidRequest, TooLarge, Unavailable
+from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.storage.durability import url_options
+from iceprod_tasks.storage.outcomes import Duplicate as Duplicate
+from iceprod_tasks.storage.outcomes import driver_errors as driver_errors
+from iceprod_tasks.storage.outcomes import stored_beside_duplicates
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
@@ -35,95 +31,35 @@ Client = Any
 ASCENDING = pymongo.ASCENDING
 DESCENDING = pymongo.DESCENDING
 
-_DUPLICATE_KEY = 11000
-# A primary that is going, gone or in trouble, by its own words: the write may be there or not.
-_UNDECIDED_CODES = frozenset({
-    *(6, 7, 89, 9001),  # it cannot be reached, or not be found, or the network is slow
-    *(91, 189, 10107, 11600, 11602, 13435, 13436),  # it shuts down, has stepped down, or is no primary
-    *(50, 64, 262),  # time is up: for the command, for a majority, for all
-    *(24, 46, 112, 11601),  # locks, conflicts, and what an operator has interrupted
-    *(43, 175, 237),  # a cursor or a plan that is gone, as after a change of primaries
-    14031,  # no space is left on its disk
-})  # fmt: skip
-# A document that only became too large by an update.
-_TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
 _LONG_SECONDS = 60.0
 _SHORT_SECONDS = 1.0
 
-
-class Duplicate(Exception):
-    """A unique index has this value already."""
+_DEFAULTS: Mapping[str, Any] = {
+    'w': 'majority',
+    'journal': True,
+    'timeoutMS': 5000,
+    'connectTimeoutMS': 1000,
+    'serverSelectionTimeoutMS': 5000,
+    'maxPoolSize': 64,
+    'appname': 'iceprod_tasks',
+}
 
 
 def connect(url: str) -> Client:
     """A client whose every promise is a majority write, and which never waits without end.
 
     Args:
-        url: connection string; what it says overrides the time-outs set here, never the write concern.
+        url: connection string; what it says goes before what is set here. `check_durability` refuses what is weaker.
 
     Raises:
-        CannotStart: the string is not a connection string.
+        CannotStart: the string is not a connection string, or says what cannot be.
     """
+    said = url_options(url)
     try:
-        return AsyncIOMotorClient(
-            url,
-            w='majority',
-            journal=True,
-            tz_aware=True,
-            tzinfo=UTC,
-            timeoutMS=5000,
-            connectTimeoutMS=1000,
-            serverSelectionTimeoutMS=5000,
-            maxPoolSize=64,
-            appname='iceprod_tasks',
-        )
+        defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in said}
+        return AsyncIOMotorClient(url, tz_aware=True, tzinfo=UTC, **defaults)
     except (PyMongoError, ValueError) as error:
         raise CannotStart(f'MONGODB_URL cannot be used: {error}') from error
-
-
-async def check_durability(client: Client) -> None:
-    """Refuse a database that may forget what it acknowledged.
-
-    Raises:
-        CannotStart: it is not a replica set, or cannot be reached.
-    """
-    try:
-        with driver_errors():
-            hello = await client.admin.command('hello')
-    except Unavailable as error:
-        raise CannotStart('MongoDB does not answer; is MONGODB_URL right, and is it running?') from error
-    except OperationFailure as error:
-        raise CannotStart(f'MongoDB refuses the connection: {error.details and error.details.get("errmsg")}') from error
-    if 'setName' not in hello:
-        raise CannotStart(
-            'MongoDB runs standalone: acknowledged results could be lost in a crash. Make it a replica set (one '
-            'member is enough), or start with --allow-weak-durability'
-        )
-
-
-@contextlib.contextmanager
-def driver_errors() -> Iterator[None]:
-    """Turn the driver's errors into ours."""
-    try:
-        yield
-    except DuplicateKeyError as error:
-        raise Duplicate from error
-    except DocumentTooLarge as error:
-        raise TooLarge('the document is too large for the database') from error
-    except PyMongoError as error:
-        if _outcome_unknown(error):
-            raise Unavailable from error
-        if isinstance(error, OperationFailure) and error.code in _TOO_LARGE_CODES:
-            raise TooLarge('the document would be too large for the database') from error
-        raise
-    except (BSONError, OverflowError, UnicodeEncodeError) as error:
-        raise InvalidRequest('the request has a value that cannot be stored') from error
-
-
-def _outcome_unknown(error: PyMongoError) -> bool:
-    if isinstance(error, ConnectionFailure) or error.timeout or error.has_error_label('RetryableWriteError'):
-        return True
-    return isinstance(error, OperationFailure) and error.code in _UNDECIDED_CODES
 
 
 def utc_now() -> datetime:
@@ -158,6 +94,11 @@ class Collection:
         """A block whose operations are not worth waiting for."""
         with pymongo.timeout(_SHORT_SECONDS):
             yield
+
+    async def is_writable(self) -> bool:
+        """Whether there is a primary that says so itself."""
+        with driver_errors():
+            return bool((await self._raw.database.command('hello')).get('isWritablePrimary'))
 
     async def primary_time(self) -> datetime:
         """The primary's clock."""
@@ -210,7 +151,7 @@ class Collection:
             try:
                 result = await self._raw.insert_many(documents, ordered=False)
             except BulkWriteError as error:
-                return _only_duplicates(error)
+                return stored_beside_duplicates(error)
             return len(result.inserted_ids)
 
     async def update_one(self, where: Filter, update: Update, *, upsert: bool = False) -> int:
@@ -220,7 +161,13 @@ class Collection:
             Duplicate: the change would break a unique index.
         """
         with driver_errors():
-            return int((await self._raw.update_one(where, update, upsert=upsert)).matched_count)
+            try:
+                return int((await self._raw.update_one(where, update, upsert=upsert)).matched_count)
+            except DuplicateKeyError:
+                if not upsert:
+                    raise
+                # Two may insert at once; the slower one finds the other's document when it looks again.
+                return int((await self._raw.update_one(where, update, upsert=True)).matched_count)
 
     async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
         """Change all that match; how many matched."""
@@ -244,7 +191,11 @@ class Collection:
     async def replace_one(self, where: Filter, document: Document) -> None:
         """Put a document in place of the one that matches, or store it."""
         with driver_errors():
-            await self._raw.replace_one(where, document, upsert=True)
+            try:
+                await self._raw.replace_one(where, document, upsert=True)
+            except DuplicateKeyError:
+                # As in `update_one`.
+                await self._raw.replace_one(where, document, upsert=True)
 
     async def delete_many(self, where: Filter) -> int:
         """Remove all that match; how many there were."""
@@ -269,16 +220,6 @@ async def create_indexes(client: Client, database: str, name: str, models: list[
             await client[database][name].create_indexes(models)
     except OperationFailure as error:
         raise CannotStart(f'the indexes of {database}.{name} cannot be made: {error.details}') from error
-
-
-def _only_duplicates(error: BulkWriteError) -> int:
-    details = error.details or {}
-    errors = details.get('writeErrors', [])
-    if details.get('writeConcernErrors'):
-        raise Unavailable from error
-    if any(each['code'] != _DUPLICATE_KEY for each in errors):
-        raise error
-    return int(details.get('nInserted', 0))
 
 
 def _projected(document: Document, projection: Mapping[str, Any]) -> Document:

@@ -3,11 +3,13 @@
 from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
-from iceprod_tasks.storage.client import check_durability, collection, connect, create_indexes
+from iceprod_tasks.storage.client import collection, connect, create_indexes
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
+from iceprod_tasks.storage.durability import check_durability, url_options
 from iceprod_tasks.storage.files import Files
+from iceprod_tasks.storage.health import Health
 from iceprod_tasks.storage.idempotency import Keys
 from iceprod_tasks.storage.jobs import Jobs
 from iceprod_tasks.storage.kinds import Kinds
@@ -19,13 +21,14 @@ from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
+from iceprod_tasks.storage.schema import Schema
 from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
 from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
-    *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids',
+    *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
     'idempotency_keys',
 )  # fmt: skip
 
@@ -40,6 +43,7 @@ class Store:
 
     def __init__(self, url: str, database: str) -> None:
         self._client = connect(url)
+        self._url = url
         self._database = database
         kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
         kinds = Kinds(kept['tasks'])
@@ -64,17 +68,25 @@ class Store:
         self.belongings = Belongings({name: kept[name] for name in PARTS})
         self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
         self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
+        self.schema = Schema(kept['schema'])
+        self.health = Health(kept['schema'], self.schema)
 
-    async def prepare(self, *, allow_weak_durability: bool = False) -> None:
+    async def prepare(self, *, allow_weak_durability: bool = False) -> list[str]:
         """Check the database and make the indexes that are missing.
 
+        Returns:
+            What an operator should know of the database; see `check_durability`.
+
         Raises:
-            CannotStart: the database is not fit, not there, or has other indexes of the same names.
+            CannotStart: the database is not fit, not there, of a newer release, or has other indexes of the same names.
         """
-        if not allow_weak_durability:
-            await check_durability(self._client)
+        said = url_options(self._url)
+        warnings = await check_durability(self._client, said, allow_weak=allow_weak_durability)
+        await self.schema.check()
         for name in indexes.INDEXES:
             await create_indexes(self._client, self._database, name, indexes.models(name))
+        await self.schema.sign()
+        return warnings
 
     def close(self) -> None:
         """End all connections."""

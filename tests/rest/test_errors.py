@@ -36,7 +36,7 @@ ACCESS: dict[tuple[str, str], Access] = {
 }
 CALLS = list(ACCESS)
 PATHS = sorted({path for _, path in CALLS})
-GUARDED = [call for call in CALLS if call[1] != '/healthz']
+GUARDED = [call for call in CALLS if call[1] not in ('/healthz', '/readyz')]
 WITH_BODY = [call for call in CALLS if call[0] in ('POST', 'PUT', 'PATCH')]
 FORBIDDEN = [(*call, role) for call in GUARDED for role in ROLES if role not in ACCESS[call].roles]
 OPTIONAL_BODY = ('process', 'reset', 'failed', 'complete', 'suspend')

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.scheduler.rescue import Rescue, end_stops, rescue
+from iceprod_tasks.storage.leases import fates
 from tests.conftest import Api
 from tests.rest.answers import refusal, seen
 from tests.scheduler.test_chores import with_limits
@@ -82,6 +83,17 @@ async def test_a_heartbeat_keeps_a_task_from_being_rescued(api: Api) -> None:
 
     assert await turn(api.service) == 0
     assert (await api.task(task_id))['claim_id'] == MINE
+
+
+async def test_a_rescued_task_of_high_priority_is_claimed_next(api: Api) -> None:
+    best = await claimed(api, priority=9, requirements={'memory': 1})
+    await api.add_task()
+    # What stands in the queue is read, and remembered for a moment, while the best one is not in it.
+    await api('POST', CLAIM, {'requirements': {'cpu': 0}, 'query_params': {'name': 'none'}})
+    await put(api, best, **OVER)
+    await turn(api.service)
+
+    assert (await api('POST', CLAIM, {'claim_id': OTHER})).body['task_id'] == best
 
 
 @pytest.mark.parametrize('status', ['idle', 'waiting', 'queued', 'reset', 'suspended', 'failed', 'complete'])
@@ -368,6 +380,19 @@ async def test_a_stop_that_is_withdrawn_in_between_takes_nothing(api: Api) -> No
     assert (await api.task(task_id))['status'] == 'processing'
 
 
+@pytest.mark.parametrize('stop', [None, 'suspend', 'cancel'])
+@pytest.mark.parametrize('evictions', [9, 10, 11])
+async def test_a_task_has_one_fate_in_whatever_order_they_are_tried(api: Api, stop: str | None, evictions: int) -> None:
+    # Somebody may ask for a stop between two of them.
+    task_id = await claimed(api)
+    await put(api, task_id, evictions=evictions, stop={'then': stop} if stop else None)
+    where = {'task_id': task_id, 'status': 'processing'}
+
+    fitting = [row.name for row, of in fates(10) if await api.database.tasks.count_documents({**where, **of})]
+
+    assert fitting == [stop or ('rescue' if evictions < 10 else 'lose')]
+
+
 # Without a lease
 
 
@@ -463,7 +488,11 @@ async def test_more_tasks_without_a_lease_than_one_look_takes_are_all_found(
 
 @settings(deadline=None, max_examples=40)
 @given(
-    time=st.none() | st.floats(0, 1e300) | st.integers(-5, 2**62) | st.text(max_size=3) | st.lists(st.integers()),
+    time=st.none()
+    | st.floats(0, 1e300)
+    | st.integers(-5, 2**62)
+    | st.text(max_size=3)
+    | st.lists(st.integers(0, 9), max_size=3),
     changed=st.sampled_from([datetime(2000, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), 'long ago', None]),
 )
 @example(time=float('nan'), changed=datetime(2000, 1, 1, tzinfo=UTC))

@@ -1,21 +1,26 @@
 """The connection: what is refused at start, and how the loss of the database looks to a client."""
 
 import asyncio
+import re
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded, mongod_binary
+from iceprod_tasks.storage.client import Collection, Duplicate
 from iceprod_tasks.storage.store import Store
 from tests.conftest import SECRET, Api
+from tests.journeys.commands import Commands
 
 TASK = {
     'dataset_id': 'd', 'job_id': 'j', 'task_index': 0, 'job_index': 0, 'name': 'n', 'depends': [], 'requirements': {},
@@ -52,6 +57,48 @@ async def test_a_standalone_mongod_is_refused_unless_weak_durability_is_allowed(
     await store.prepare(allow_weak_durability=True)
 
     store.close()
+
+
+def test_what_can_be_lost_is_printed_logged_and_told_by_readyz(standalone: str, tmp_path: Path) -> None:
+    (tmp_path / 'service').mkdir()
+    with Commands(tmp_path / 'service') as commands:
+        commands.serve('--mongodb-url', standalone, '--allow-weak-durability')
+        ready = httpx2.get(f'{commands.url}/readyz')
+        said = commands.log('serve.log')
+
+    assert (ready.status_code, len(ready.json()['warnings'])) == (200, 1)
+    warning = ready.json()['warnings'][0]
+    assert 'standalone' in warning
+    assert 'can lose results' in warning
+    assert f'iceprod-tasks warns: {warning}\n' in said
+    assert f'WARNING {warning}' in re.sub(r'WARNING \d+ [\w.]+: ', 'WARNING ', said)
+
+
+async def test_two_first_writes_at_once_of_one_document_are_both_done(api: Api) -> None:
+    class Racing:
+        """A collection in which somebody else is faster by a moment, the first time."""
+
+        def __init__(self) -> None:
+            self.lost = 0
+
+        def __getattr__(self, name: str) -> Any:
+            async def verb(*arguments: Any, **options: Any) -> Any:
+                if not self.lost:
+                    self.lost += 1
+                    raise DuplicateKeyError('E11000', 11000)
+                return await getattr(api.database.messages, name)(*arguments, **options)
+
+            return verb
+
+    update, replace = Racing(), Racing()
+
+    await Collection(update).update_one({'message_id': 'a'}, {'$set': {'text': 'one'}}, upsert=True)
+    await Collection(replace).replace_one({'message_id': 'b'}, {'message_id': 'b', 'text': 'two'})
+    with pytest.raises(Duplicate):
+        await Collection(Racing()).update_one({'message_id': 'a'}, {'$set': {'message_id': 'b'}})
+
+    assert (update.lost, replace.lost) == (1, 1)
+    assert await api.database.messages.count_documents({'text': {'$in': ['one', 'two']}}) == 2
 
 
 async def test_an_index_of_the_same_name_and_another_kind_is_refused(

@@ -7,7 +7,7 @@ from iceprod_tasks.actions.act import Asked, act_on_tasks
 from iceprod_tasks.actions.act_on_jobs import act_on_dataset, act_on_jobs
 from iceprod_tasks.domain.actions import ACTIONS
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, PEOPLE_WRITE, Route
+from iceprod_tasks.rest.routing import DATASET, PEOPLE_WRITE, Route, begins_work
 
 ACTION = rf'(?P<action>{"|".join(ACTIONS)})'
 
@@ -102,10 +102,21 @@ def _without_stopping(done: dict[str, Any]) -> dict[str, Any]:
 
 ROUTES = (
     Route(
-        rf'/datasets/{DATASET}/task_actions/{ACTION}', DatasetTaskActionsHandler, {'post': PEOPLE_WRITE}, keyed='post'
+        rf'/datasets/{DATASET}/task_actions/{ACTION}',
+        DatasetTaskActionsHandler,
+        {'post': begins_work(PEOPLE_WRITE)},
+        keyed='post',
     ),
-    Route(rf'/datasets/{DATASET}/job_actions/{ACTION}', DatasetJobActionsHandler, {'post': PEOPLE_WRITE}, keyed='post'),
     Route(
-        rf'/datasets/{DATASET}/dataset_actions/{ACTION}', DatasetActionsHandler, {'post': PEOPLE_WRITE}, keyed='post'
+        rf'/datasets/{DATASET}/job_actions/{ACTION}',
+        DatasetJobActionsHandler,
+        {'post': begins_work(PEOPLE_WRITE)},
+        keyed='post',
+    ),
+    Route(
+        rf'/datasets/{DATASET}/dataset_actions/{ACTION}',
+        DatasetActionsHandler,
+        {'post': begins_work(PEOPLE_WRITE)},
+        keyed='post',
     ),
 )

@@ -15,6 +15,7 @@ from iceprod_tasks.rest.routing import (
     READERS,
     SUBMITTERS,
     Route,
+    begins_work,
 )
 from iceprod_tasks.storage.readable import Choice
 
@@ -224,8 +225,8 @@ class ConfigHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': SUBMITTERS}, keyed='post'),
-    Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': PEOPLE_DELETE}),
+    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': begins_work(SUBMITTERS)}, keyed='post'),
+    Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': begins_work(PEOPLE_DELETE)}),
     Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),

@@ -6,7 +6,17 @@ from iceprod_tasks.actions.move_jobs import move_job, move_jobs, patch_job
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.jobs import JOB_STATUSES
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, JOB, OPERATORS, PEOPLE_WRITE, PILOTS, READERS, STATUS, Route
+from iceprod_tasks.rest.routing import (
+    DATASET,
+    JOB,
+    OPERATORS,
+    PEOPLE_WRITE,
+    PILOTS,
+    READERS,
+    STATUS,
+    Route,
+    begins_work,
+)
 
 
 class MultiJobsHandler(Handler):
@@ -175,7 +185,7 @@ class DatasetJobCountsStatusHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/jobs', MultiJobsHandler, {'post': OPERATORS}, keyed='post'),
+    Route(r'/jobs', MultiJobsHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
     Route(rf'/jobs/{JOB}', JobsHandler, {'get': PILOTS, 'patch': OPERATORS}),
     Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': READERS}),
@@ -183,7 +193,7 @@ ROUTES = (
     Route(
         rf'/datasets/{DATASET}/job_actions/bulk_status/{STATUS}',
         DatasetJobBulkStatusHandler,
-        {'post': PEOPLE_WRITE},
+        {'post': begins_work(PEOPLE_WRITE)},
         keyed='post',
     ),
     Route(rf'/datasets/{DATASET}/job_summaries/status', DatasetJobSummariesStatusHandler, {'get': READERS}),

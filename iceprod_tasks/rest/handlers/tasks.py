@@ -33,7 +33,18 @@ from iceprod_tasks.rest.handlers.task_actions import (
     TasksActionsProcessingHandler,
     TasksActionsQueueHandler,
 )
-from iceprod_tasks.rest.routing import DATASET, EVERYONE, OPERATORS, PEOPLE_WRITE, PILOTS, READERS, TASK, Route, specs
+from iceprod_tasks.rest.routing import (
+    DATASET,
+    EVERYONE,
+    OPERATORS,
+    PEOPLE_WRITE,
+    PILOTS,
+    READERS,
+    TASK,
+    Route,
+    begins_work,
+    specs,
+)
 from iceprod_tasks.storage.indexes import INDEXES
 from iceprod_tasks.storage.listing import Selection
 
@@ -259,7 +270,7 @@ def _limit(text: str | None) -> int:
 
 
 ROUTES = (
-    Route(r'/tasks', MultiTasksHandler, {'get': OPERATORS, 'post': OPERATORS}, keyed='post'),
+    Route(r'/tasks', MultiTasksHandler, {'get': OPERATORS, 'post': begins_work(OPERATORS)}, keyed='post'),
     Route(rf'/tasks/{TASK}', TasksHandler, {'get': PILOTS, 'patch': OPERATORS}),
     Route(rf'/tasks/{TASK}/status', TasksStatusHandler, {'put': OPERATORS}),
     Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': EVERYONE}),
