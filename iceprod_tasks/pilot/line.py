@@ -4,9 +4,11 @@ import asyncio
 import itertools
 import logging
 
-from iceprod_tasks.client import AsyncClient, Claim, Gone, NoWork, Retry, ServerError, new_claim_id
+from iceprod_tasks.client import AsyncClient, Gone, NoWork, Retry, ServerError, new_claim_id
+from iceprod_tasks.pilot.hold import Hold
 from iceprod_tasks.pilot.plan import Plan
 from iceprod_tasks.pilot.stopping import pause, within
+from iceprod_tasks.pilot.warden import clock
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Line:
         self._polling = Retry(seconds=None, longest_seconds=longest_seconds)
         self._mending = Retry(seconds=None)
 
-    async def claim(self, slot: str) -> Claim | None:
+    async def claim(self, slot: str) -> Hold | None:
         """The next task for a slot; None when the slot shall end.
 
         Args:
@@ -47,15 +49,15 @@ class Line:
             log.warning('%s: no answer to the last question for work', slot)
             return None
 
-    async def _next(self, slot: str) -> Claim | None:
+    async def _next(self, slot: str) -> Hold | None:
         if self._stop.is_set():
             return None
-        answer: Claim | NoWork | None = await self._ask(slot)
+        answer: Hold | NoWork | None = await self._ask(slot)
         if self._go_on(answer):
             answer = await self._stand_in_line(slot)
-        return answer if isinstance(answer, Claim) else None
+        return answer if isinstance(answer, Hold) else None
 
-    async def _stand_in_line(self, slot: str) -> Claim | NoWork | None:
+    async def _stand_in_line(self, slot: str) -> Hold | NoWork | None:
         # Who waited behind another that found work asks at once: there may be more.
         somebody_polls = self._front.locked()
         async with self._front:
@@ -70,29 +72,33 @@ class Line:
                 await self._rest(attempt)
         return None
 
-    def _go_on(self, answer: Claim | NoWork | None) -> bool:
+    def _go_on(self, answer: Hold | NoWork | None) -> bool:
         return isinstance(answer, NoWork) and not (self._plan.until_empty and answer.left == 0)
 
     async def _rest(self, attempt: int) -> None:
         await pause(self._stop, self._polling.delay(attempt) or 0.0)
 
-    async def _ask(self, slot: str) -> Claim | NoWork:
+    async def _ask(self, slot: str) -> Hold | NoWork:
         """One question, repeated under the same claim id until its answer is known."""
-        claim_id = new_claim_id()
+        # A repeated question may be answered with the lease of the first one.
+        claim_id, asked_at = new_claim_id(), clock()
         attempt = 0
         while True:
             try:
-                return await self._client.claim(
+                claim = await self._client.claim(
                     self._plan.offer.requirements(),
                     claim_id=claim_id,
                     lease_seconds=self._plan.lease_seconds,
                     site=self._plan.offer.site,
                     pilot=slot,
                 )
+                return Hold(
+                    self._client, claim, asked_at, heartbeat_seconds=self._plan.heartbeat_seconds, stop=self._stop
+                )
             except NoWork as answer:
                 return answer
             except Gone:
-                claim_id = new_claim_id()
+                claim_id, asked_at = new_claim_id(), clock()
             except ServerError as error:
                 log.warning('%s: claim: %s; asking again', slot, error, extra={'action': 'claim'})
             await asyncio.sleep(self._mending.delay(attempt) or 0.0)

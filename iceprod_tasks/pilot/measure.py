@@ -2,59 +2,62 @@
 
 import asyncio
 import contextlib
-import os
-import resource
 import time
-from collections import defaultdict
 from collections.abc import Callable
 
 import psutil
 
 from iceprod_tasks.client import Resources
 from iceprod_tasks.pilot.machine import BYTES_IN_GB
+from iceprod_tasks.pilot.warden import below, children_of_all
 
 _LOOK_SECONDS = 0.2
+_LOOKING_AT_MOST_ONE_IN = 20
 _DISK_SECONDS = 1.0
 # The start of a command costs more cpu time than the wall time it takes here. Divided by some hundredths of a second
 # that looks like two busy cores, and a failed task would come back asking for two.
 _SHORTEST_AVERAGE_SECONDS = 1.0
 
 
-class SessionTable:
-    """Which processes belong to which session: one look at the process table serves every slot for a moment."""
+class ProcessTable:
+    """Which processes are below which: one look at the machine serves every slot for a moment."""
 
     def __init__(self) -> None:
-        self._looked = 0.0
-        self._members: dict[int, list[int]] = {}
+        self._next_look = 0.0
+        self._last_look = 0.0
+        self._children: dict[int, list[int]] = {}
 
-    def members(self, leader: int) -> list[int]:
-        """The processes of a session, as of a fifth of a second ago at most."""
+    def below(self, root: int) -> list[int]:
+        """All descendants of a process, as of a fifth of a second ago; those of a new one may be missing for a while.
+
+        Args:
+            root: the process.
+        """
         now = time.monotonic()
-        if now - self._looked > _LOOK_SECONDS or leader not in self._members:
-            members = defaultdict(list)
-            for pid in psutil.pids():
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    members[os.getsid(pid)].append(pid)
-            self._looked, self._members = now, dict(members)
-        return self._members.get(leader, [])
+        old = now - self._last_look > _LOOK_SECONDS or root not in self._children
+        if old and now >= self._next_look:
+            self._children = children_of_all()
+            # On a large machine a look takes long, and many short commands must not make the pilot look all the time.
+            self._last_look, took_seconds = now, time.monotonic() - now
+            self._next_look = now + _LOOKING_AT_MOST_ONE_IN * took_seconds
+        return below(root, self._children)
 
 
 class Meter:
     """The peaks of one attempt.
 
     Args:
-        leader: the command's process, the leader of its session.
+        warden: the command's warden; what is below it is measured.
         used_bytes: tells the disk space of its folder; may be slow.
         table: the pilot's view of the process table.
     """
 
-    def __init__(self, leader: int, used_bytes: Callable[[], int], table: SessionTable) -> None:
-        self._leader = leader
+    def __init__(self, warden: int, used_bytes: Callable[[], int], table: ProcessTable) -> None:
+        self._warden = warden
         self._used_bytes = used_bytes
         self._table = table
         self._started = time.monotonic()
         self._cpu_seconds = 0.0
-        self._own_peak_bytes = _peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
         self.memory_gb = 0.0
         self.disk_gb = 0.0
         self.time_seconds = 0.0
@@ -62,7 +65,7 @@ class Meter:
     def sample(self) -> None:
         """Look at the processes once."""
         memory_bytes, cpu_seconds = 0, 0.0
-        for pid in self._table.members(self._leader):
+        for pid in self._table.below(self._warden):
             # A process that ends meanwhile, or runs as somebody else, is left out.
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(pid)
@@ -73,6 +76,7 @@ class Meter:
                 cpu_seconds += times.user + times.system + times.children_user + times.children_system
         self.memory_gb = max(self.memory_gb, memory_bytes / BYTES_IN_GB)
         self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+        self.time_seconds = time.monotonic() - self._started
 
     async def watch_disk(self) -> None:
         """Look at the folder now and then until cancelled, seldom when it takes long."""
@@ -85,27 +89,22 @@ class Meter:
         """Look at the folder once."""
         self.disk_gb = max(self.disk_gb, await asyncio.to_thread(self._used_bytes) / BYTES_IN_GB)
 
-    def finish(self, usage: resource.struct_rusage) -> None:
+    def finish(self, cpu_seconds: float, peak_bytes: int) -> None:
         """The command has ended: stop the clock and add what the kernel counted.
 
         Args:
-            usage: of the leader and those it waited for.
+            cpu_seconds: of all its processes.
+            peak_bytes: of the largest of them.
         """
         self.time_seconds = time.monotonic() - self._started
-        self._cpu_seconds = max(self._cpu_seconds, usage.ru_utime + usage.ru_stime)
-        # Between fork and exec a child wears the pilot's own memory, and the kernel's peak remembers it.
-        if _peak_bytes(usage) > self._own_peak_bytes:
-            self.memory_gb = max(self.memory_gb, _peak_bytes(usage) / BYTES_IN_GB)
+        self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+        self.memory_gb = max(self.memory_gb, peak_bytes / BYTES_IN_GB)
 
     def resources(self) -> Resources:
-        """The peaks in the wire's words: cores on the average of a second or more, GB, GB, hours."""
+        """The peaks so far in the wire's words: cores on the average of a second or more, GB, GB, hours."""
         return {
             'cpu': round(self._cpu_seconds / max(self.time_seconds, _SHORTEST_AVERAGE_SECONDS), 3),
             'memory': round(self.memory_gb, 6),
             'disk': round(self.disk_gb, 6),
             'time': self.time_seconds / 3600,
         }
-
-
-def _peak_bytes(usage: resource.struct_rusage) -> int:
-    return usage.ru_maxrss * 1024

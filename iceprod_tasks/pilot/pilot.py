@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from iceprod_tasks.client import AsyncClient
 from iceprod_tasks.pilot.line import Line
 from iceprod_tasks.pilot.plan import Plan
-from iceprod_tasks.pilot.process import kill_children
 from iceprod_tasks.pilot.run import Runner
 from iceprod_tasks.pilot.slot import Slot
 
@@ -28,9 +27,17 @@ class Pilot:
     def __init__(self, client: AsyncClient, plan: Plan) -> None:
         self._stop = asyncio.Event()
         line = Line(client, plan, self._stop)
-        runner = Runner(plan.offer, self._stop)
+        runner = Runner(plan.offer)
         self._slots = [
-            Slot(f'{plan.name}/{number}', client, plan, environment=environment, line=line, runner=runner)
+            Slot(
+                f'{plan.name}/{number}',
+                client,
+                plan,
+                environment=environment,
+                line=line,
+                runner=runner,
+                stop=self._stop,
+            )
             for number, environment in enumerate(plan.slots)
         ]
 
@@ -64,8 +71,7 @@ class Pilot:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stop.is_set():
-            log.warning('%s again: leaving at once', number.name)
-            kill_children()
+            log.warning('%s again: leaving at once; the wardens kill what runs', number.name)
             os._exit(128 + number)
         log.info('%s: handing back what runs', number.name)
         self.stop()

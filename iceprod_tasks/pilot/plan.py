@@ -19,7 +19,7 @@ class Plan:
         until_empty: end when nothing that fits the offer is unfinished.
         poll_seconds: the longest wait between two questions for work.
         lease_seconds: the lease asked for; the service's default when None.
-        watch_seconds: between two looks whether a task that runs is still wanted.
+        heartbeat_seconds: the longest rest before the first heartbeat of a claim; then the service says how long.
         keep_workdirs: leave the attempts' folders behind.
     """
 
@@ -30,5 +30,5 @@ class Plan:
     until_empty: bool = False
     poll_seconds: float = 10.0
     lease_seconds: float | None = None
-    watch_seconds: float = 10.0
+    heartbeat_seconds: float = 10.0
     keep_workdirs: bool = False

@@ -1,129 +1,197 @@
-"""A command in a session of its own: started, awaited, and ended with everything it started."""
+"""A command under its warden: started, awaited, and ended with everything it started."""
 
 import asyncio
 import contextlib
-import ctypes
+import errno
+import logging
+import marshal
 import os
-import resource
 import signal
+import socket
 import subprocess
+import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
-import psutil
+from iceprod_tasks.pilot import warden
+from iceprod_tasks.pilot.folder import Folder
 
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+log = logging.getLogger(__name__)
 
-_KILL_SECONDS = 5.0
+KILL_SECONDS = 10.0
+
+_MACHINE_IS_FULL = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
+
+
+class MachineTrouble(Exception):
+    """This machine cannot run anything at the moment, which says nothing about the task."""
+
+
+class CannotStart(Exception):
+    """There is no such command, or it cannot be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a command ended.
+
+    Args:
+        exit_code: 128 + its number for a signal.
+        cause: whether it ended by itself, because it was ordered to, or because the lease was over.
+        cpu_seconds: what it and everything it started have used.
+        peak_bytes: the largest memory of a single process; 0 when too small to tell.
+    """
+
+    exit_code: int
+    cause: Literal['itself', 'order', 'lease'] = 'itself'
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
 
 
 class Process:
-    """A running command, the leader of its own session.
+    """A command that runs. Nothing of it outlives this process, its warden or its lease.
 
-    The leader stays a zombie until `reap`: as long as it does, the kernel gives its number to nobody, so that no signal
-    of ours can hit a stranger.
+    Made by `start`.
     """
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], line: socket.socket, program: str) -> None:
         self._popen = popen
-        self.pid = popen.pid
+        self._line = line
+        self._program = program
+        self._end: End | None = None
+        self._trouble: CannotStart | MachineTrouble | None = None
+        self.warden = popen.pid
         self.exited = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        # A thread, because pidfd_open needs a kernel newer than clusters have.
-        threading.Thread(target=self._await_exit, args=(loop,), name=f'wait-{self.pid}', daemon=True).start()
+        self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    def start(
-        cls, argv: Sequence[str], environment: Mapping[str, str], work: Path, stdout: IO[bytes], stderr: IO[bytes]
-    ) -> Self:
-        """Start a command, on the thread that lives longest: the kernel kills the command when this thread ends.
+    async def start(cls, argv: Sequence[str], environment: Mapping[str, str], folder: Folder, deadline: float) -> Self:
+        """Start a command.
+
+        Args:
+            argv: the program and its arguments.
+            environment: all that it sees.
+            folder: where it works, and where its output goes.
+            deadline: when its lease is over, on the clock of wardens.
 
         Raises:
-            OSError: it cannot be started.
-            ValueError: a word or a variable holds what the system cannot take.
+            CannotStart: it is none.
+            MachineTrouble: there is no room for it on this machine.
         """
-        return cls(
-            subprocess.Popen(
-                argv,
-                cwd=work,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
+        try:
+            words = [os.fsencode(word) for word in argv]
+            variables = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+        except ValueError as error:
+            raise CannotStart(str(error)) from error
+        popen, line = _start_warden(folder)
+        try:
+            await asyncio.get_running_loop().sock_sendall(line, warden.packed('run', words, variables, deadline))
+            await _heard(line)
+        except BaseException as error:
+            line.close()
+            _reap(popen)
+            if isinstance(error, EOFError | OSError):
+                raise MachineTrouble('the warden has died') from error
+            raise
+        return cls(popen, line, argv[0])
+
+    def work_until(self, deadline: float) -> None:
+        """Set another end of the lease; one that is past kills the command at once."""
+        self._order('until', deadline)
+
+    async def end(self, grace_seconds: float) -> End:
+        """Ask all of the command to end, and kill what is left after a grace; how the command has ended.
+
+        Does no harm to one that has ended by itself.
+
+        Raises:
+            CannotStart: there was no such command, or it could not be run.
+            MachineTrouble: there was no room for it on this machine.
+        """
+        if not self.exited.is_set():
+            self._order('end', grace_seconds)
+            # A warden that somebody has stopped must hear it too.
+            self._popen.send_signal(signal.SIGCONT)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_seconds + KILL_SECONDS):
+                    await self.exited.wait()
+        if self._trouble is not None:
+            raise self._trouble
+        if self._end is None:
+            log.error('process %d cannot be killed, and is left to its warden', self.warden)
+            return End(warden.KILLED, 'order')
+        return self._end
+
+    def close(self) -> None:
+        """Let go of the command: what still runs is killed without being waited for."""
+        self._listening.cancel()
+        # Not before nobody listens: the loop would take another file of the same number for it.
+        self._listening.add_done_callback(lambda _: self._line.close())
+        _reap(self._popen)
+
+    def _order(self, *order: str | float) -> None:
+        with contextlib.suppress(OSError):  # it has left, and what it said last is still to be read
+            self._line.send(warden.packed(*order))
+
+    async def _listen(self) -> None:
+        try:
+            word, *how = await _heard(self._line)
+        except (EOFError, OSError):
+            self._end = End(warden.KILLED)  # by the kernel, as its warden was killed
+        else:
+            if word == 'failed':
+                self._trouble = _trouble(self._program, *how)
+            else:
+                self._end = End(*how)
+        self.exited.set()
+
+
+def _start_warden(folder: Folder) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, its_own = socket.socketpair()
+    ours.settimeout(0)
+    with its_own:
+        try:
+            popen = subprocess.Popen(
+                [sys.executable, '-I', '-S', warden.__file__],
+                cwd=folder.work,
+                # It is the command's parent, whose environment a command can read: no secret of ours is in it.
+                env={name: value for name, value in os.environ.items() if name == 'LD_LIBRARY_PATH'},
+                stdin=its_own.fileno(),
+                stdout=folder.stdout,
+                stderr=folder.stderr,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
             )
-        )
-
-    async def end(self, grace_seconds: float) -> None:
-        """Ask the whole session to end, and kill it when the leader is not gone after a grace."""
-        self._signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
-                await self.exited.wait()
-        await self.kill()
-
-    async def kill(self) -> None:
-        """Kill what is left of the session, and wait until it is gone."""
-        deadline = time.monotonic() + _KILL_SECONDS
-        while any(is_alive(pid) for pid in session(self.pid)) and time.monotonic() < deadline:
-            self._signal(signal.SIGKILL)
-            await asyncio.sleep(0.01)
-        await self.exited.wait()
-
-    def reap(self) -> tuple[int, resource.struct_rusage]:
-        """Take the exit code (128 + signal for a signal) and what the leader and those it waited for have used."""
-        _, status, usage = os.wait4(self.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        self._popen.returncode = code
-        return (128 - code if code < 0 else code), usage
-
-    def _signal(self, number: int) -> None:
-        # By process, not by group: a shell with job control gives each of its jobs a group of its own.
-        for pid in session(self.pid):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-
-    def _await_exit(self, loop: asyncio.AbstractEventLoop) -> None:
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(self.exited.set)
+        except OSError as error:
+            ours.close()
+            raise MachineTrouble(str(error)) from error
+    return popen, ours
 
 
-def session(leader: int) -> Iterator[int]:
-    """The processes of a session, the leader's zombie included."""
-    for pid in psutil.pids():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getsid(pid) == leader:
-                yield pid
+def _reap(popen: subprocess.Popen[bytes]) -> None:
+    """Take in a warden that leaves, however long it takes."""
+    if popen.poll() is None:
+        threading.Thread(target=popen.wait, name=f'reap-{popen.pid}', daemon=True).start()
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _trouble(program: str, number: int, why: str) -> CannotStart | MachineTrouble:
+    if number in _MACHINE_IS_FULL:
+        return MachineTrouble(why)
+    return CannotStart(str(OSError(number, why, program)) if number else why)
 
 
-def kill_children() -> None:
-    """Kill every command of this process and its session, without waiting: the last thing a pilot does."""
-    for child in psutil.Process().children():
-        for pid in session(child.pid):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+async def _heard(line: socket.socket) -> Any:
+    """The next message of the warden."""
+    size = int.from_bytes(await _received(line, warden.SIZE_BYTES), 'big')
+    return marshal.loads(await _received(line, size))  # noqa: S302 - from a program of ours
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """What a child does before it becomes the command: ask the kernel to be killed when the pilot is gone."""
-
-    def ask() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it went before we could ask
-            os._exit(1)
-
-    return ask
+async def _received(line: socket.socket, size: int) -> bytes:
+    loop, data = asyncio.get_running_loop(), b''
+    while len(data) < size:
+        piece = await loop.sock_recv(line, size - len(data))
+        if not piece:
+            raise EOFError
+        data += piece
+    return data

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import math
 import signal
 import time
@@ -13,20 +12,15 @@ from enum import Enum
 from iceprod_tasks.client import Report
 from iceprod_tasks.pilot.command import Command
 from iceprod_tasks.pilot.folder import Folder, end_of
-from iceprod_tasks.pilot.measure import Meter, SessionTable
+from iceprod_tasks.pilot.hold import Hold
+from iceprod_tasks.pilot.measure import Meter, ProcessTable
 from iceprod_tasks.pilot.offer import Offer
-from iceprod_tasks.pilot.process import Process
-from iceprod_tasks.pilot.recall import Recall
+from iceprod_tasks.pilot.process import CannotStart, End, Process
+from iceprod_tasks.pilot.stopping import within
 
 GRACE_SECONDS = 5.0
 FIRST_SAMPLE_SECONDS = 0.02
 SAMPLE_SECONDS = 0.5
-
-_MACHINE_IS_FULL = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
-
-
-class MachineTrouble(Exception):
-    """This machine cannot run anything at the moment, which says nothing about the task."""
 
 
 class Outcome(Enum):
@@ -60,61 +54,63 @@ class Runner:
 
     Args:
         offer: the limits.
-        stop: set when the pilot was told to stop.
         table: the pilot's view of the process table.
         grace_seconds: between asking a command to end and killing it.
     """
 
     offer: Offer
-    stop: asyncio.Event
-    table: SessionTable = field(default_factory=SessionTable)
+    table: ProcessTable = field(default_factory=ProcessTable)
     grace_seconds: float = GRACE_SECONDS
 
-    async def run(self, command: Command, folder: Folder, recall: Recall) -> Ending:
+    async def run(self, command: Command, folder: Folder, hold: Hold) -> Ending:
         """Run a command and everything it starts, until nothing of it is left.
 
         Args:
             command: what to run.
             folder: where.
-            recall: called when the service does not want it any more.
+            hold: says until when.
 
         Raises:
             MachineTrouble: it was not started, for want of processes or memory.
         """
+        environment = {**command.environment, 'TMPDIR': str(folder.tmp)}
+        start = Process.start(command.argv, environment, folder, hold.deadline)
         try:
-            environment = {**command.environment, 'TMPDIR': str(folder.tmp)}
-            process = Process.start(command.argv, environment, folder.work, folder.stdout, folder.stderr)
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in _MACHINE_IS_FULL:
-                raise MachineTrouble(str(error)) from error
+            try:
+                process = await within(start, hold.ended, 0)
+            except TimeoutError:
+                return Ending(*called_off(hold))
+            return await self._see_through(process, command.timeout_seconds, folder, hold)
+        except CannotStart as error:
             return Ending(Outcome.FAILED, f'cannot be started: {error}')
-        meter = Meter(process.pid, folder.used_bytes, self.table)
+
+    async def _see_through(self, process: Process, timeout_seconds: float | None, folder: Folder, hold: Hold) -> Ending:
+        meter = Meter(process.warden, folder.used_bytes, self.table)
+        hold.phase, hold.resources = 'running', meter.resources
+        hold.tell(process.work_until)
         disk = asyncio.create_task(meter.watch_disk())
         try:
-            stopped = await self._watch(process, meter, command.timeout_seconds, recall)
-            if stopped:
-                await process.end(self.grace_seconds)
+            stopped = await self._watch(process, meter, timeout_seconds, hold)
+            end = await process.end(0 if hold.lost else self.grace_seconds)
         finally:
             disk.cancel()
-            await process.kill()
-            exit_code, usage = process.reap()
-            meter.finish(usage)
+            process.close()
+        hold.phase = 'run_completed'
+        meter.finish(end.cpu_seconds, end.peak_bytes)
         await meter.look_at_disk()
-        outcome, reason = stopped or _verdict(exit_code)
-        return Ending(outcome, reason, _report(exit_code, meter, folder))
+        outcome, reason = _verdict(end, stopped, hold)
+        return Ending(outcome, reason, _report(end.exit_code, meter, folder))
 
     async def _watch(
-        self, process: Process, meter: Meter, timeout_seconds: float | None, recall: Recall
+        self, process: Process, meter: Meter, timeout_seconds: float | None, hold: Hold
     ) -> tuple[Outcome, str] | None:
         """Wait for the end; None when the command ended by itself, else why it must be stopped."""
         deadline = time.monotonic() + (math.inf if timeout_seconds is None else timeout_seconds)
         interval_seconds = FIRST_SAMPLE_SECONDS
-        events = (process.exited, self.stop, recall.called)
+        events = (process.exited, hold.ended)
         while not await _any_of(events, min(interval_seconds, max(0.0, deadline - time.monotonic()))):
-            if self.stop.is_set():
-                return Outcome.HANDED_BACK, 'the pilot was told to stop'
-            if recall.called.is_set():
-                return Outcome.DROPPED if recall.lost else Outcome.HANDED_BACK, recall.reason
+            if hold.ended.is_set():
+                return called_off(hold)
             if time.monotonic() >= deadline:
                 return Outcome.RESET, f'timeout after {timeout_seconds:g} s'
             meter.sample()
@@ -143,13 +139,23 @@ async def _any_of(events: Sequence[asyncio.Event], seconds: float) -> bool:
     return events[0].is_set()
 
 
-def _verdict(exit_code: int) -> tuple[Outcome, str]:
-    if exit_code == 0:
+def called_off(hold: Hold) -> tuple[Outcome, str]:
+    """What an attempt comes to whose hold has ended before it."""
+    return Outcome.DROPPED if hold.lost else Outcome.HANDED_BACK, hold.reason
+
+
+def _verdict(end: End, stopped: tuple[Outcome, str] | None, hold: Hold) -> tuple[Outcome, str]:
+    if end.cause == 'lease':
+        return Outcome.DROPPED, hold.reason if hold.lost else 'the lease is over'
+    if stopped and end.cause == 'order':
+        return stopped
+    # It may have ended by itself while we were about to stop it: that is what counts.
+    if end.exit_code == 0:
         return Outcome.COMPLETE, ''
-    if exit_code > 128:
+    if end.exit_code > 128:
         with contextlib.suppress(ValueError):
-            return Outcome.RESET, f'killed by {signal.Signals(exit_code - 128).name}'
-    return Outcome.RESET, f'exit code {exit_code}'
+            return Outcome.RESET, f'killed by {signal.Signals(end.exit_code - 128).name}'
+    return Outcome.RESET, f'exit code {end.exit_code}'
 
 
 def _report(exit_code: int, meter: Meter, folder: Folder) -> Report:

@@ -17,10 +17,11 @@ from iceprod_tasks.client import (
 )
 from iceprod_tasks.pilot.command import WrongConfig, command_of
 from iceprod_tasks.pilot.folder import Folder
+from iceprod_tasks.pilot.hold import Hold
 from iceprod_tasks.pilot.line import Line
 from iceprod_tasks.pilot.plan import Plan
-from iceprod_tasks.pilot.recall import Recall
-from iceprod_tasks.pilot.run import Ending, MachineTrouble, Outcome, Runner
+from iceprod_tasks.pilot.process import MachineTrouble
+from iceprod_tasks.pilot.run import Ending, Outcome, Runner, called_off
 from iceprod_tasks.pilot.stopping import pause, within
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Slot:
         environment: what its tasks find in their environment.
         line: where it asks for work.
         runner: what runs its commands.
+        stop: set when the pilot was told to stop.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Slot:
         environment: Mapping[str, str],
         line: Line,
         runner: Runner,
+        stop: asyncio.Event,
     ) -> None:
         self._name = name
         self._client = client.retrying(REPORT_RETRY_SECONDS)
@@ -58,7 +61,7 @@ class Slot:
         self._environment = environment
         self._line = line
         self._runner = runner
-        self._stop = runner.stop
+        self._stop = stop
         self._recovery = Retry(seconds=None, first_seconds=1.0, longest_seconds=60.0)
 
     async def work(self) -> None:
@@ -68,29 +71,32 @@ class Slot:
             ClientError: the service will not have this pilot.
         """
         troubles = 0
-        while (claim := await self._line.claim(self._name)) is not None:
-            log.info('%s: claimed %s', self._name, _words(claim), extra={'action': 'claim'})
-            try:
-                ending = await self._attempt(claim)
-                troubles = 0
-            except MachineTrouble as error:
-                # Handed back and claimed again at once, every task would come by here: rest before the next one.
-                ending = Ending(Outcome.HANDED_BACK, f'the machine cannot run it: {error}')
-                troubles += 1
-            except Exception as error:
-                log.exception('%s: %s', self._name, _words(claim))
-                ending = Ending(Outcome.RESET, f'the pilot failed: {error!r}')
-                troubles += 1
-            await self._report(claim, ending)
+        while (hold := await self._line.claim(self._name)) is not None:
+            log.info('%s: claimed %s', self._name, _words(hold.claim), extra={'action': 'claim'})
+            # The heartbeats go on until the report is heard, so that work that is done is not done again elsewhere.
+            async with hold:
+                try:
+                    ending = await self._attempt(hold)
+                    troubles = 0
+                except MachineTrouble as error:
+                    # Handed back and claimed again at once, every task would come by here: rest before the next one.
+                    ending = Ending(Outcome.HANDED_BACK, f'the machine cannot run it: {error}')
+                    troubles += 1
+                except Exception as error:
+                    log.exception('%s: %s', self._name, _words(hold.claim))
+                    ending = Ending(Outcome.RESET, f'the pilot failed: {error!r}')
+                    troubles += 1
+                await self._report(hold.claim, ending)
             if troubles:
                 await pause(self._stop, self._recovery.delay(troubles) or 0.0)
 
-    async def _attempt(self, claim: Claim) -> Ending:
+    async def _attempt(self, hold: Hold) -> Ending:
         try:
-            config = await within(self._client.config(claim.dataset_id), self._stop, 0)
-            command = command_of(config, claim, self._environment)
+            await within(hold.sure.wait(), hold.ended, 0)
+            config = await within(self._client.config(hold.claim.dataset_id), hold.ended, 0)
+            command = command_of(config, hold.claim, self._environment)
         except TimeoutError:
-            return Ending(Outcome.HANDED_BACK, 'the pilot was told to stop')
+            return Ending(*called_off(hold))
         except (Unreachable, ServerError, Overloaded) as error:
             return Ending(Outcome.RESET, f'the config did not come: {error}')
         except ClientError as error:
@@ -101,12 +107,9 @@ class Slot:
             folder = Folder.make(self._plan.workdir)
         except OSError as error:
             raise MachineTrouble(str(error)) from error
-        recall = Recall()
-        watching = asyncio.create_task(recall.watch(self._client, claim, self._plan.watch_seconds))
         try:
-            return await self._runner.run(command, folder, recall)
+            return await self._runner.run(command, folder, hold)
         finally:
-            watching.cancel()
             await asyncio.to_thread(folder.close if self._plan.keep_workdirs else folder.remove)
 
     async def _report(self, claim: Claim, ending: Ending) -> None:

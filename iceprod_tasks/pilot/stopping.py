@@ -1,4 +1,4 @@
-"""Waiting that knows the pilot may be told to stop."""
+"""Waiting that ends when something else happens, such as that the pilot is told to stop."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,15 @@ Answer = TypeVar('Answer')
 
 
 async def within(asked: Awaitable[Answer], stop: asyncio.Event, seconds: float) -> Answer:
-    """Wait for an answer as long as it takes, but not for long once the pilot stops.
+    """Wait for an answer as long as it takes, but not for long once a certain thing happens.
 
     Args:
         asked: what is waited for.
-        stop: set when the pilot was told to stop.
+        stop: set when that thing happens.
         seconds: how much longer to wait from then on.
 
     Raises:
-        TimeoutError: the pilot stops, and the answer did not come.
+        TimeoutError: it has happened, and the answer did not come.
     """
     async with asyncio.timeout(None) as limit:
 

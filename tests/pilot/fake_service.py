@@ -12,6 +12,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from iceprod_tasks.pilot.warden import clock
+
 Trouble = tuple[int, dict[str, Any]]
 
 
@@ -19,7 +21,8 @@ Trouble = tuple[int, dict[str, Any]]
 class FakeService:
     """Tasks wait in `queued`; what pilots said is in `claims` and `reports`.
 
-    A trouble in `troubles['claim'|'config'|'report'|'look']` is answered in place of the truth, once each.
+    A trouble in `troubles['claim'|'config'|'report'|'heartbeat']` is answered in place of the truth, once each.
+    While it is `away`, it answers no heartbeat, config or report at all.
     """
 
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -30,8 +33,16 @@ class FakeService:
     url: str = ''
     left: int = 0
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seen: dict[str, Any] = field(default_factory=dict)
-    """What a look at a task that runs shows; one that is None is gone."""
+    beats: list[dict[str, Any]] = field(default_factory=list)
+    orders: dict[str, Trouble] = field(default_factory=dict)
+    """What heartbeats for a task are answered; to go on, if nothing else is said."""
+    lease_seconds: float = 300
+    again_in: float = 10
+    claims_take_seconds: float = 0
+    heartbeats_take_seconds: float = 0
+    claimed_at: list[float] = field(default_factory=list)
+    away: bool = False
+    unheard: int = 0
 
     def add(self, command: Any, **config: Any) -> None:
         """Queue a task that runs a command."""
@@ -48,13 +59,15 @@ class FakeService:
     def claim(self, body: dict[str, Any]) -> Trouble:
         """The answer to a claim; the same one to the same claim id."""
         self.claims.append(body)
+        self.claimed_at.append(clock())
         if self.troubles['claim']:
             return self.troubles['claim'].popleft()
         claim_id = body['claim_id']
         if claim_id not in self.held:
             if not self.tasks:
                 return 404, {'code': 404, 'error': 'Task not found', 'left': self.left}
-            self.held[claim_id] = {**self.tasks.pop(0), 'claim_id': claim_id}
+            lease = {'claim_id': claim_id, 'lease_seconds': body.get('lease_seconds', self.lease_seconds)}
+            self.held[claim_id] = {**self.tasks.pop(0), **lease}
         return 200, self.held[claim_id]
 
     def report(self, task_id: str, action: str, body: dict[str, Any]) -> Trouble:
@@ -65,13 +78,14 @@ class FakeService:
         self.left -= 1
         return 200, {}
 
-    def look(self, task_id: str) -> Trouble:
-        """The answer to a look at a task."""
-        if self.troubles['look']:
-            return self.troubles['look'].popleft()
-        if task_id in self.seen and self.seen[task_id] is None:
-            return 404, {'code': 404, 'error': 'Task not found'}
-        return 200, {'status': 'processing', 'epoch': 4, 'stop': None, **self.seen.get(task_id, {})}
+    def heartbeat(self, task_id: str, body: dict[str, Any]) -> Trouble:
+        """The answer to a heartbeat."""
+        self.beats.append({'task_id': task_id, 'when': clock(), **body})
+        if self.troubles['heartbeat']:
+            return self.troubles['heartbeat'].popleft()
+        lease_seconds = self.held[body['claim_id']]['lease_seconds']
+        go_on = {'action': 'continue', 'why': '', 'again_in': self.again_in, 'orders': []}
+        return self.orders.get(task_id, (200, {**go_on, 'lease_seconds': lease_seconds}))
 
     async def until(self, condition: Any, seconds: float = 60) -> None:
         """Wait until something is true."""
@@ -91,27 +105,41 @@ class _Handler(RequestHandler):
         self.set_status(code)
         self.write(body if isinstance(body, dict) else json.dumps(body))
 
+    def _cut(self) -> bool:
+        """Hang up while the service is away."""
+        if self.service.away:
+            self.service.unheard += 1
+            self.detach().close()
+        return self.service.away
+
     def data_received(self, chunk: bytes) -> None:
         """Nothing is streamed."""
 
 
 class _Claim(_Handler):
-    def post(self) -> None:
-        self._send(self.service.claim(json.loads(self.request.body)))
+    async def post(self) -> None:
+        answer = self.service.claim(json.loads(self.request.body))
+        await asyncio.sleep(self.service.claims_take_seconds)
+        self._send(answer)
 
 
-class _Task(_Handler):
-    def get(self, task_id: str) -> None:
-        self._send(self.service.look(task_id))
-
-
-class _Report(_Handler):
-    def post(self, task_id: str, action: str) -> None:
-        self._send(self.service.report(task_id, action, json.loads(self.request.body)))
+class _Action(_Handler):
+    async def post(self, task_id: str, action: str) -> None:
+        body = json.loads(self.request.body)
+        if self._cut():
+            return
+        if action != 'heartbeat':
+            self._send(self.service.report(task_id, action, body))
+            return
+        answer = self.service.heartbeat(task_id, body)
+        await asyncio.sleep(self.service.heartbeats_take_seconds)
+        self._send(answer)
 
 
 class _Config(_Handler):
     def get(self, dataset_id: str) -> None:
+        if self._cut():
+            return
         troubles = self.service.troubles['config']
         self._send(troubles.popleft() if troubles else (200, self.service.config))
 
@@ -124,8 +152,7 @@ async def fake_service() -> AsyncIterator[FakeService]:
     application = Application(
         [
             ('/task_actions/process', _Claim, given),
-            ('/tasks/([^/]+)', _Task, given),
-            ('/tasks/([^/]+)/task_actions/([^/]+)', _Report, given),
+            ('/tasks/([^/]+)/task_actions/([^/]+)', _Action, given),
             ('/config/([^/]+)', _Config, given),
         ],
         log_function=lambda handler: None,

@@ -1,54 +1,15 @@
 """`iceprod-tasks pilot` as a process: its signals, its end, its words."""
 
-import asyncio
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from iceprod_tasks.cli.pilot import pilot
-from iceprod_tasks.pilot.process import is_alive
+from tests.pilot.conftest import Start
 from tests.pilot.fake_service import FakeService
-
-PROGRAM = [sys.executable, '-c', 'from iceprod_tasks.cli.pilot import pilot; pilot()']
-
-Start = Callable[..., AbstractAsyncContextManager[Process]]
-
-
-@pytest.fixture
-def start(service: FakeService, tmp_path: Path) -> Start:
-    """Starts `iceprod-tasks pilot` against the stand-in; it is gone after the test."""
-
-    @asynccontextmanager
-    async def run(*options: str) -> AsyncIterator[Process]:
-        environment = {
-            'PATH': '/usr/bin:/bin',
-            'ICEPROD_TASKS_SERVER': service.url,
-            'ICEPROD_TASKS_TOKEN': 'very secret',
-            'LICENSE': 'mine',
-        }
-        process = await asyncio.create_subprocess_exec(
-            *PROGRAM, '--workdir', str(tmp_path), *options, env=environment, stdout=PIPE, stderr=PIPE
-        )
-        try:
-            async with asyncio.timeout(120):
-                yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
-
-    return run
-
-
-def writes_pid(path: Path) -> str:
-    """A command that says which process it is, and then waits."""
-    return f'echo $$ > {path}.new; mv {path}.new {path}; while :; do sleep 0.1; done'
+from tests.pilot.processes import is_alive, writes_pid
 
 
 async def test_it_runs_until_empty_and_says_a_line_for_claim_and_report(service: FakeService, start: Start) -> None:
