@@ -138,6 +138,12 @@ answers '{*"memory":3.75*"failures":1*}'
 call 200 GET "/tasks/$first/messages"
 answers '{"messages":[{*"the node is drained"*},{*"out of memory"*}]}'
 
+# How it came to be where it is: its creation, then every change, oldest first; claim ids are for operators only.
+call 200 GET "/tasks/$first/history"
+answers '{*"status":"reset",*"failures":1,"evictions":1,"truncated":false,"history":[{*"create"*},*"hand back"*"reset"*]}'
+call 200 GET "/datasets/$dataset/tasks/$first/history"
+answers '{*"history":[*]}'
+
 # Set a status by hand.
 call 200 PUT "/tasks/$first/status" '{"status":"processing"}'
 answers '{}'

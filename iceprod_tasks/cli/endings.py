@@ -16,7 +16,7 @@ from iceprod_tasks.client import (
     NotPermitted,
     Unreachable,
 )
-from iceprod_tasks.domain.errors import IceprodTasksError
+from iceprod_tasks.domain import errors
 
 FAILED = 1
 USAGE = 2
@@ -38,6 +38,14 @@ EXIT_CODE: Mapping[type[ClientError], int] = {
 """The exit code of each error of the client; others are `FAILED`."""
 
 
+EXIT_CODE_HERE: Mapping[type[errors.IceprodTasksError], int] = {
+    errors.NotFound: NOT_FOUND,
+    errors.Conflict: CONFLICT,
+    errors.Unavailable: UNREACHABLE,
+}
+"""The exit code of errors in commands that work on the database themselves; others are `FAILED`."""
+
+
 def stop(text: str, exit_code: int = FAILED) -> NoReturn:
     """Say why on stderr, and end."""
     click.echo(f'iceprod-tasks: {text}', err=True)
@@ -56,8 +64,8 @@ def plainly() -> Iterator[None]:
         yield
     except ClientError as error:
         stop(str(error), exit_code_of(error))
-    except IceprodTasksError as error:
-        stop(str(error))
+    except errors.IceprodTasksError as error:
+        stop(str(error), next((code for base, code in EXIT_CODE_HERE.items() if isinstance(error, base)), FAILED))
     except ValueError as error:
         stop(str(error), USAGE)
     except KeyboardInterrupt:

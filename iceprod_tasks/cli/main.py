@@ -5,6 +5,7 @@ import click
 from iceprod_tasks import __version__
 from iceprod_tasks.cli.datasets import datasets
 from iceprod_tasks.cli.delete import delete
+from iceprod_tasks.cli.exports import export, import_
 from iceprod_tasks.cli.jobs import jobs
 from iceprod_tasks.cli.options import InOrder
 from iceprod_tasks.cli.pilot import pilot
@@ -35,9 +36,9 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve, token, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete,
+    serve, token, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete, export, import_,
 )  # fmt: skip
-"""In the order of the help: run a service and its workers, submit and watch, change and throw away."""
+"""In the order of the help: run a service and its workers, submit and watch, change and throw away, keep."""
 
 for command in COMMANDS:
     main.add_command(command)

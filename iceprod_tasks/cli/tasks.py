@@ -14,11 +14,12 @@ from iceprod_tasks.cli.finding import find
 from iceprod_tasks.cli.options import InOrder, json_option, service, service_options
 from iceprod_tasks.cli.picking import Choice, in_portions
 from iceprod_tasks.cli.tables import Lines, facts, indented, words
-from iceprod_tasks.client import ActionDone, ActionName, AsyncClient, Message, TaskDocument
+from iceprod_tasks.client import ActionDone, ActionName, AsyncClient, Message, TaskDocument, TaskHistory
 from iceprod_tasks.domain.statuses import STATUSES
 
 _COLUMNS = ('task_id', 'job_index', 'name', 'status', 'failures', 'exit_code', 'site')
 _KEYS = ('task_id', 'job_index', 'name', 'status', 'failures', 'outcome', 'site')
+_CHANGE = ('when', 'transition', 'from', 'to', 'why', 'who', 'epoch')
 _PAGE = 1000
 _A_STATUS = click.Choice(STATUSES)
 
@@ -160,6 +161,37 @@ def _tell(message: Message) -> None:
     for name, text in (('stdout', message.get('stdout')), ('stderr', message.get('stderr'))):
         if text:
             click.echo(f'  {name}:\n{indented(text)}')
+
+
+@tasks.command()
+@click.argument('task_id', metavar='T')
+@service_options
+@json_option
+def history(task_id: str, server: str, token: str, as_json: bool) -> None:
+    """Show how task T came to be where it is.
+
+    Oldest first: its creation and the newest 50 changes of its status, by whom and why.
+
+    \b
+    Example:  iceprod-tasks tasks history TASK
+    """
+    with plainly():
+        told = asyncio.run(_history(service(server, token), task_id))
+        click.echo(json.dumps(told)) if as_json else _recount(told)
+
+
+async def _history(client: AsyncClient, task_id: str) -> TaskHistory:
+    async with client:
+        return await client.history(task_id)
+
+
+def _recount(told: TaskHistory) -> None:
+    """The changes as a table, and what they have come to in a line."""
+    first, *others = [[change.get(column) for column in _CHANGE] for change in told['history']]
+    gap = [['...', *[None] * (len(_CHANGE) - 1)]] if told['truncated'] else []
+    Lines(_CHANGE).print([first, *gap, *others])
+    counted = f'failures: {told["failures"]}, evictions: {told["evictions"]}, epoch: {told["epoch"]}'
+    click.echo(f'\n{told["status"]}; {counted}')
 
 
 def _action(action: ActionName) -> click.Command:

@@ -11,6 +11,7 @@ from iceprod_tasks.client.claims import new_claim_id
 from iceprod_tasks.client.documents import (
     ActionDone,
     ActionName,
+    Change,
     Claim,
     Config,
     DatasetActionDone,
@@ -30,6 +31,7 @@ from iceprod_tasks.client.documents import (
     Steps,
     TaskConfig,
     TaskDocument,
+    TaskHistory,
     Verdict,
 )
 from iceprod_tasks.client.errors import (
@@ -53,6 +55,7 @@ __all__ = [
     'ActionName',
     'AsyncClient',
     'BadRequest',
+    'Change',
     'Claim',
     'ClientError',
     'Config',
@@ -82,6 +85,7 @@ __all__ = [
     'Steps',
     'TaskConfig',
     'TaskDocument',
+    'TaskHistory',
     'TooLarge',
     'Unreachable',
     'Verdict',

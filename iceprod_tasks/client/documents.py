@@ -139,6 +139,28 @@ class Message(TypedDict, total=False):
     stderr: str
 
 
+Change = TypedDict(
+    'Change',
+    {
+        'when': str, 'from': str | None, 'to': str | None, 'transition': str, 'why': str, 'who': str, 'epoch': int,
+        'claim': NotRequired[str],
+    },
+)  # fmt: skip
+"""A change of a task's status; the first one of a task is its creation, from None. Operators see the claim."""
+
+
+class TaskHistory(TypedDict):
+    """How a task came to be where it is, oldest change first; `truncated` when only the newest changes are known."""
+
+    task_id: str
+    status: str
+    epoch: int
+    failures: int
+    evictions: int
+    truncated: bool
+    history: list[Change]
+
+
 class TaskConfig(TypedDict, total=False):
     """One task of a dataset's config; `timeout` in seconds."""
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 from iceprod_tasks.client.asking import Asking, Document, in_dataset, part, query_of
-from iceprod_tasks.client.documents import Message, RankedTask, TaskDocument
+from iceprod_tasks.client.documents import Message, RankedTask, TaskDocument, TaskHistory
 
 
 class Tasks(Asking):
@@ -79,6 +79,10 @@ class Tasks(Asking):
     async def messages(self, task_id: str) -> list[Message]:
         """What reports on a task brought, oldest first."""
         return cast(list[Message], (await self._get(f'/tasks/{part(task_id)}/messages'))['messages'])
+
+    async def history(self, task_id: str) -> TaskHistory:
+        """How a task came to be where it is: its creation and every change of its status, oldest first."""
+        return cast(TaskHistory, await self._get(f'/tasks/{part(task_id)}/history'))
 
     async def files(self, dataset_id: str, task_id: str) -> list[Document]:
         """The files a task reads and writes."""

@@ -15,6 +15,7 @@
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
+    ├── BrokenExport            a file is not a whole export that this release can read
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
     │   ├── Draining            the service is stopping and begins no new work: repeat, it or another one will answer
     │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
@@ -131,6 +132,10 @@ class ClaimOver(IceprodTasksError):
 
 class TooLarge(IceprodTasksError):
     """The request is too large."""
+
+
+class BrokenExport(IceprodTasksError):
+    """The file is not a whole export."""
 
 
 class Unavailable(IceprodTasksError):

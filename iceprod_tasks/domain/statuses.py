@@ -129,6 +129,9 @@ TRANSITIONS = {
             claim=_CLOSE, outcome=Outcome.LOST,
         ),
         Transition(
+            'restore', _from('processing'), 'queued', 'import of an export: no claim goes on', claim=_CLOSE
+        ),
+        Transition(
             'retry', _from('reset'), 'waiting', 'scheduler: failures within bounds, after a growing delay',
             blocked_target='idle',
         ),

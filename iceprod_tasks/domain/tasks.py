@@ -33,9 +33,9 @@ NEW_ATTEMPT: Mapping[str, Any] = {
 """What heartbeats say of an attempt, before the first one."""
 
 SERVICE_FIELDS = (
-    *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'signature', 'managed',
-    'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id', 'priority_offset',
-    'weighed',
+    *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'log_dropped', 'signature',
+    'managed', 'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
+    'priority_offset', 'weighed',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 

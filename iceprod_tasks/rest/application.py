@@ -12,6 +12,7 @@ from iceprod_tasks.rest.handlers import (
     actions,
     datasets,
     health,
+    history,
     jobs,
     logs,
     pilots,
@@ -41,7 +42,7 @@ def make_application(service: Service, tokens: Tokens) -> Application:
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
-        *specs(health.ROUTES, handler_cfg),
+        *specs((*history.ROUTES, *health.ROUTES), handler_cfg),
     ]
     return Application(
         routes, default_handler_class=NotFoundHandler, log_function=_log_request, default_handler_args=handler_cfg

@@ -86,7 +86,7 @@ class Archives:
             try:
                 async for piece in pieces:
                     await asyncio.to_thread(file.write, piece)
-                await asyncio.to_thread(_put_in_place, file, part, path)
+                await asyncio.to_thread(put_in_place, file, part, path)
             finally:
                 # After a failure this says the same once more, and after success the part is no more.
                 with contextlib.suppress(OSError):
@@ -113,7 +113,8 @@ class Archives:
         return part.open('xb')
 
 
-def _put_in_place(file: BinaryIO, part: Path, path: Path) -> None:
+def put_in_place(file: BinaryIO, part: Path, path: Path) -> None:
+    """Give a file its name once all of it is on the disk."""
     file.flush()
     os.fsync(file.fileno())
     file.close()

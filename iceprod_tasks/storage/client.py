@@ -104,7 +104,8 @@ class Collection:
         """The primary's clock."""
         with driver_errors():
             time: datetime = (await self._raw.database.command('hello'))['localTime']
-        return time
+        # Answers to commands have times without a zone, whatever the client was told.
+        return time.replace(tzinfo=UTC)
 
     async def find_one(self, where: Filter, projection: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """One document, or None."""
@@ -129,6 +130,11 @@ class Collection:
         """How many match."""
         with driver_errors():
             return int(await self._raw.count_documents(where, **options))
+
+    async def size(self) -> int:
+        """About how many there are, at once."""
+        with driver_errors():
+            return int(await self._raw.estimated_document_count())
 
     async def insert_one(self, document: Document) -> None:
         """Store a new document.

@@ -55,7 +55,7 @@ class EmbeddedMongod:
     @property
     def url(self) -> str:
         """The connection string, for MONGODB_URL."""
-        return f'mongodb://127.0.0.1:{self.port}/?directConnection=true'
+        return _url(self.port)
 
     @property
     def pid(self) -> int:
@@ -121,6 +121,35 @@ async def start(folder: Path, *, port: int = 0, cache_gb: float = 0.5, timeout_s
             raise CannotStart(f'each port tried for mongod was taken meanwhile, the last one was {chosen}')
     except OSError as error:
         raise CannotStart(f'cannot keep the database in {folder}: {error}') from error
+
+
+def has_data(folder: Path) -> bool:
+    """Whether a private mongod has ever kept anything in a folder."""
+    return (folder / 'port').exists()
+
+
+def url_of_running(folder: Path) -> str | None:
+    """The connection string of the mongod that a living service runs on a folder; None when none does.
+
+    Raises:
+        CannotStart: one runs that has not come up yet.
+    """
+    try:
+        descriptor = os.open(folder / 'lock', os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        if _lock(descriptor) or _serving(descriptor) is None:
+            return None
+        return _url(int((folder / 'port').read_text(encoding='ascii')))
+    except (OSError, ValueError):
+        raise CannotStart(f'the mongod in {folder} is not ready; try again') from None
+    finally:
+        os.close(descriptor)
+
+
+def _url(port: int) -> str:
+    return f'mongodb://127.0.0.1:{port}/?directConnection=true'
 
 
 def _prepare(folder: Path) -> Path:

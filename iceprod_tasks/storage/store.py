@@ -3,7 +3,7 @@
 from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
-from iceprod_tasks.storage.client import collection, connect, create_indexes
+from iceprod_tasks.storage.client import Collection, collection, connect, create_indexes
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
@@ -70,6 +70,10 @@ class Store:
         self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
         self.schema = Schema(kept['schema'])
         self.health = Health(kept['schema'], self.schema)
+
+    def collection(self, name: str) -> Collection:
+        """A collection as it is, for exports and imports."""
+        return collection(self._client, self._database, name)
 
     async def prepare(self, *, allow_weak_durability: bool = False) -> list[str]:
         """Check the database and make the indexes that are missing.

@@ -12,7 +12,8 @@ from iceprod_tasks.domain.statuses import Change, ClaimEffect, Outcome, Transiti
 from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, NEW_ATTEMPT
 from iceprod_tasks.storage.client import Document, Filter
 
-_NO_CLAIM = {'claim_id': '', 'instance_id': '', 'lease_until': None, 'lease_seconds': None, 'stop': None}
+NO_CLAIM = {'claim_id': '', 'instance_id': '', 'lease_until': None, 'lease_seconds': None, 'stop': None}
+"""What is left of a claim on a task when it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
         **_outcome(transition.outcome, note.outcome),
     }
     entry: Document = {
-        'when': '$$NOW',
+        # Another primary's clock may be behind: a log never goes back in time.
+        'when': {'$max': ['$$NOW', {'$last': _or('$log.when', [])}]},
         'from': '$status',
         'to': target,
         'transition': transition.name,
@@ -117,7 +119,7 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     if note.request:
         entry['request'] = note.request
     if transition.claim is ClaimEffect.CLOSE:
-        changes |= {name: _literal(value) for name, value in _NO_CLAIM.items()}
+        changes |= {name: _literal(value) for name, value in NO_CLAIM.items()}
     if note.stop is not None:
         changes['stop'] = _asked(note, note.stop)
     if claim is not None:
@@ -126,6 +128,7 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     changes |= {name: {'$add': [_or('$' + name, 0), _literal(value)]} for name, value in note.adds.items()}
     changes |= {name: _literal(value) for name, value in note.sets.items()}
     changes['log'] = _appended('$log', entry, LOG_LENGTH)
+    changes['log_dropped'] = _dropped('$log', '$log_dropped')
     return [{'$set': changes}]
 
 
@@ -175,6 +178,12 @@ def _outcome(outcome: Outcome, more: Mapping[str, Any]) -> Document:
 
 def _appended(array: str, element: Any, length: int) -> Document:
     return {'$slice': [{'$concatArrays': [_or(array, []), [element]]}, -length]}
+
+
+def _dropped(array: str, count: str) -> Document:
+    """How many elements have had to make room in a full array; no field as long as none has."""
+    full = {'$gte': [{'$size': _or(array, [])}, LOG_LENGTH]}
+    return {'$cond': [full, {'$add': [_or(count, 0), 1]}, '$$REMOVE']}
 
 
 def _or(value: str, default: Any) -> Document:

@@ -337,3 +337,39 @@ async def test_work_that_a_pilot_holds_is_counted_as_stopping(api: Api, dataset_
     said = await typed(api, 'tasks', 'suspend', dataset_id, '--yes')
 
     assert said.out.startswith('changed 5 (1 of them must stop first), unchanged 1, refused 2\n')
+
+
+async def test_the_history_of_a_task_is_a_table_of_its_changes(api: Api) -> None:
+    task_id = await api.add_task(status='queued')
+    async with AsyncClient(api.url, api.token('pilot')) as client:
+        claim = await client.claim({}, site='here')
+        await client.reset(claim, reason='exit code 3')
+
+    said = await typed(api, 'tasks', 'history', task_id)
+    document = await typed(api, 'tasks', 'history', task_id, '--json')
+
+    lines = said.out.splitlines()
+    assert lines[0].split() == ['when', 'transition', 'from', 'to', 'why', 'who', 'epoch']
+    assert [line.split()[1:4] for line in lines[2:5]] == [
+        ['create', '-', 'queued'], ['claim', 'queued', 'processing'], ['reset', 'processing', 'reset'],
+    ]  # fmt: skip
+    assert 'exit code 3' in lines[4]
+    assert lines[-1] == 'reset; failures: 1, evictions: 0, epoch: 1'
+    assert document.json == (await api('GET', f'/tasks/{task_id}/history')).body
+
+
+async def test_a_history_shows_where_older_changes_are_left_out(api: Api) -> None:
+    task_id = await api.add_task(status='queued')
+    for number in range(51):
+        await api('PUT', f'/tasks/{task_id}/status', {'status': ('reset', 'waiting')[number % 2]})
+
+    said = await typed(api, 'tasks', 'history', task_id)
+
+    gaps = [number for number, line in enumerate(said.out.splitlines()) if line.startswith('...')]
+    assert gaps == [3]
+
+
+async def test_the_history_of_an_unknown_task_is_not_found(api: Api) -> None:
+    said = await typed(api, 'tasks', 'history', 'none', code=3)
+
+    assert said.err == 'iceprod-tasks: Task not found (404)\n'

@@ -54,6 +54,7 @@ async def test_each_change_has_its_route_and_body(
         ('job_summaries', ('d1',), '/datasets/d1/job_summaries/status'),
         ('dataset_job', ('d1', 'j1'), '/datasets/d1/jobs/j1'),
         ('dataset_task', ('d1', 't1'), '/datasets/d1/tasks/t1'),
+        ('history', ('t1',), '/tasks/t1/history'),
     ],
 )
 async def test_each_reading_verb_has_its_route(method: str, arguments: tuple[Any, ...], path: str) -> None:

@@ -85,8 +85,11 @@ def test_every_status_is_explained(status: str) -> None:
     assert f'\n{status}\n: ' in (DOCS / 'statuses.md').read_text(encoding='utf-8')
 
 
-RUN = {'serve': '## A service', 'token': '## Tokens', 'pilot': '## A pilot'}
-"""The commands that run things, and where docs/operating.md has them; all others are in docs/commands.md."""
+RUN = {
+    'serve': '## A service', 'token': '## Tokens', 'pilot': '## A pilot', 'export': '## Backup, export and import',
+    'import': '## Backup, export and import',
+}  # fmt: skip
+"""The commands that operators run, and where docs/operating.md has them; all others are in docs/commands.md."""
 
 
 def leaves(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -31,6 +31,7 @@ TABLE = {
     'hand back': ({'processing'}, 'queued', None),
     'rescue': ({'processing'}, 'queued', None),
     'lose': ({'processing'}, 'failed', None),
+    'restore': ({'processing'}, 'queued', None),
     'retry': ({'reset'}, *RESTED),
     'give up': ({'reset'}, 'failed', None),
     'suspend': ({'idle', 'waiting', 'queued', 'processing', 'reset'}, 'suspended', None),
