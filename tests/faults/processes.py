@@ -17,6 +17,8 @@ from uuid import uuid4
 
 import psutil
 
+from tests.journeys.commands import ROOT
+
 MARK = 'ICEPROD_TASKS_FAULTS'
 """An environment variable by which everything that a run started is found, whoever its parent is by now."""
 
@@ -108,7 +110,7 @@ class Processes:
         self.end_strays()
 
     def start(self, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
-        """Start a program.
+        """Start a program, in the folder of the repository.
 
         Args:
             name: of its log, which programs started one after the other may share.
@@ -118,6 +120,7 @@ class Processes:
         with (self._logs / f'{name}.log').open('ab') as log:
             popen = subprocess.Popen(
                 [sys.executable, '-I', '-S', '-c', _LAUNCHER, str(os.getpid()), *argv],
+                cwd=ROOT,
                 env={**(plain_environment() if environment is None else environment), MARK: self._mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -136,17 +139,21 @@ class Processes:
                 if process.pid not in ours and process.environ().get(MARK) == self._mark:
                     yield process
 
-    def end_strays(self) -> int:
-        """Kill them; how many there were."""
-        seen: set[int] = set()
+    async def strays_after(self, seconds: float) -> int:
+        """How many of those there are after some seconds; 0 as soon as there are none."""
+        end = time.monotonic() + seconds
+        while (left := len(list(self.strays()))) and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+        return left
+
+    def end_strays(self) -> None:
+        """Kill them."""
         end = time.monotonic() + _SETTLE_SECONDS
         while (left := list(self.strays())) and time.monotonic() < end:
             for process in left:
-                seen.add(process.pid)
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             time.sleep(0.02)
-        return len(seen)
 
 
 def plain_environment() -> dict[str, str]:

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pymongo import AsyncMongoClient
+from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from iceprod_tasks.storage import mongod_binary
+from tests.faults.network import Host, hosts
 from tests.faults.processes import Process, Processes, free_ports
 
 DEFAULT_ELECTION_TIMEOUT_SECONDS = 10.0
@@ -25,6 +26,7 @@ _FIRST_ELECTION_TIMEOUT_SECONDS = 1.0
 _CACHE_GB = 0.25
 _ANSWER_SECONDS = 2.0
 _CONFIGURE_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
 _HEALTHY = {'PRIMARY', 'SECONDARY'}
 
 Answer = dict[str, Any]
@@ -35,22 +37,23 @@ class Member:
 
     Args:
         processes: where it is started.
-        folder: an existing one, for the folder of its data.
+        data: an existing folder of its own.
+        place: where it runs.
         port: where it listens.
     """
 
-    def __init__(self, processes: Processes, folder: Path, number: int, port: int) -> None:
-        self.name = f'mongod-{number}'
-        self.host = f'127.0.0.1:{port}'
+    def __init__(self, processes: Processes, data: Path, place: Host, port: int) -> None:
+        self.host = f'{place.address}:{port}'
+        self.place = place
         self._processes = processes
-        self._data = folder / self.name
-        self._data.mkdir()
+        self._data = data
         self._port = port
         self._process = self._launch()
 
     def _launch(self) -> Process:
         argv = mongod_binary.command(mongod_binary.find(), self._data, self._port, _CACHE_GB)
-        return self._processes.start(self.name, argv)
+        argv[argv.index('--bind_ip') + 1] = self.place.address
+        return self._processes.start(self._data.name, [*self.place.prefix, *argv])
 
     @property
     def runs(self) -> bool:
@@ -75,6 +78,8 @@ class Member:
 
     def heal(self) -> None:
         """Whatever was done to it, let it run."""
+        if self.place.namespace:
+            self.place.join()
         if self._process.paused:
             self.resume()
         if not self._process.runs:
@@ -86,10 +91,14 @@ class Member:
         Raises:
             PyMongoError: it refuses, or does not answer in time.
         """
+        # In a thread: the driver's own async client leaves sockets behind when an attempt to connect times out.
+        return await asyncio.to_thread(self._ask, command, value, seconds, options)
+
+    def _ask(self, command: str, value: Any, seconds: float, options: dict[str, Any]) -> Answer:
         url = f'mongodb://{self.host}/?directConnection=true'
-        client: AsyncMongoClient[Answer] = AsyncMongoClient(url, timeoutMS=round(1000 * seconds))
-        async with client:
-            return await client.admin.command(command, value, **options)
+        client: MongoClient[Answer] = MongoClient(url, timeoutMS=round(1000 * seconds))
+        with client:
+            return client.admin.command(command, value, **options)
 
 
 class ReplicaSet:
@@ -110,9 +119,17 @@ class ReplicaSet:
         size: int = 3,
         election_timeout_seconds: float = DEFAULT_ELECTION_TIMEOUT_SECONDS,
     ) -> None:
-        ports = free_ports(size)
-        self.members = [Member(processes, folder, number, port) for number, port in enumerate(ports)]
+        self.members = []
+        for number, (place, port) in enumerate(zip(hosts(size), free_ports(size), strict=True)):
+            data = folder / f'mongod-{number}'
+            data.mkdir()
+            self.members.append(Member(processes, data, place, port))
         self._election_timeout_seconds = election_timeout_seconds
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether members can be cut off from one another."""
+        return all(member.place.namespace for member in self.members)
 
     @property
     def url(self) -> str:
@@ -142,7 +159,7 @@ class ReplicaSet:
         """
         async with asyncio.timeout(timeout_seconds):
             while (found := await self._elected()) is None:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(_LOOK_SECONDS)
             return found
 
     async def secondaries(self) -> list[Member]:
@@ -165,7 +182,7 @@ class ReplicaSet:
         began = time.monotonic()
         async with asyncio.timeout(timeout_seconds):
             while not await self._is_healthy():
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(_LOOK_SECONDS)
         return time.monotonic() - began
 
     def heal(self) -> None:

@@ -31,8 +31,8 @@ async def test_it_elects_another_primary_whatever_happens_to_the_one(tmp_path: P
         assert first is not second
         assert second is not third
         assert third is not fourth
-        async with pymongo.AsyncMongoClient(members.url, w='majority') as client:
-            await client.test.things.insert_one({'kept': True})
+        with pymongo.MongoClient(members.url, w='majority') as client:
+            client.test.things.insert_one({'kept': True})
 
 
 def test_nothing_outlives_the_block_not_even_what_is_paused(tmp_path: Path) -> None:
