@@ -3,10 +3,11 @@
 Flags of the command line override the environment, the environment overrides the defaults written here.
 """
 
+import math
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -110,6 +111,11 @@ class Settings:
         return changed
 
     def _check(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            # What is counted from "for ever" overflows somewhere; "not a number" passes every comparison.
+            if isinstance(value, float) and not math.isfinite(value):
+                raise CannotStart(f'{each.name} is not a number that can be used: {value}')
         if self.token_secret and len(self.token_secret.encode()) < MINIMUM_SECRET_BYTES:
             raise CannotStart(f'TOKEN_SECRET is shorter than {MINIMUM_SECRET_BYTES} bytes')
         if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:

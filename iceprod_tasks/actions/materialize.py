@@ -128,7 +128,8 @@ class _Plan:
             'requirements': dict(described.get('requirements', {})),
             'status': 'idle' if self._waits_for[task_index] else 'waiting',
         }
-        return new_task(given, '', self._now, managed=True, priority_offset=0.0)
+        pattern = new_task(given, '', self._now, managed=True, priority_offset=0.0)
+        return {**pattern, 'max_evictions': described.get('max_evictions')}
 
     def job(self, job_index: int) -> dict[str, Any]:
         """The job of this index."""

@@ -168,6 +168,7 @@ class TaskConfig(TypedDict, total=False):
     command: list[str] | str
     env: dict[str, str]
     timeout: float
+    max_evictions: int
     requirements: Requirements
     depends: list[str]
     files: list[dict[str, Any]]

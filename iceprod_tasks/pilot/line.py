@@ -7,7 +7,7 @@ import logging
 from iceprod_tasks.client import AsyncClient, Gone, NoWork, Retry, ServerError, new_claim_id
 from iceprod_tasks.pilot.hold import Hold
 from iceprod_tasks.pilot.plan import Plan
-from iceprod_tasks.pilot.stopping import pause, within
+from iceprod_tasks.pilot.waiting import pause, within
 from iceprod_tasks.pilot.warden import clock
 
 log = logging.getLogger(__name__)

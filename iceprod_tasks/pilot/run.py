@@ -16,7 +16,7 @@ from iceprod_tasks.pilot.hold import Hold
 from iceprod_tasks.pilot.measure import Meter, ProcessTable
 from iceprod_tasks.pilot.offer import Offer
 from iceprod_tasks.pilot.process import CannotStart, End, Process
-from iceprod_tasks.pilot.stopping import within
+from iceprod_tasks.pilot.waiting import within
 
 GRACE_SECONDS = 5.0
 FIRST_SAMPLE_SECONDS = 0.02

@@ -22,7 +22,7 @@ from iceprod_tasks.pilot.line import Line
 from iceprod_tasks.pilot.plan import Plan
 from iceprod_tasks.pilot.process import MachineTrouble
 from iceprod_tasks.pilot.run import Ending, Outcome, Runner, called_off
-from iceprod_tasks.pilot.stopping import pause, within
+from iceprod_tasks.pilot.waiting import pause, within
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from iceprod_tasks.scheduler.safely import safely
 from iceprod_tasks.scheduler.walks import Walks
 
 _SHORTEST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
 _JOBS_AT_ONCE = 500
 _DATASETS_AT_ONCE = 200
 _PILOTS_AT_ONCE = 500
@@ -55,8 +56,10 @@ class Scheduler:
             if began - swept >= self._interval_seconds:
                 swept = began
                 await self.sweep()
-            # However much there is to do, half of the time belongs to everybody else.
-            await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began))
+            # However much there is to do, half of the time belongs to everybody else. A turn that took long has waited
+            # for a database that was away; once it is back, nobody is to wait for us.
+            pause_seconds = max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - began)
+            await asyncio.sleep(min(pause_seconds, _LONGEST_PAUSE_SECONDS))
 
     async def follow(self) -> int:
         """Do what the news of this process call for; how much was changed."""

@@ -182,6 +182,8 @@ def test_serve_refuses_a_port_in_use_in_one_line(commands: Commands) -> None:
         ({'MONGODB_URL': 'http://nonsense'}, (), 'MONGODB_URL cannot be used'),
         ({'MONGODB_URL': 'mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300'}, (), 'MongoDB does not answer'),
         ({}, ('--lease', '0'), 'the lease must be between'),
+        ({}, ('--retry-delay', 'inf'), 'retry_delay_seconds is not a number that can be used: inf'),
+        ({}, ('--drain', 'nan'), 'drain_seconds is not a number that can be used: nan'),
         ({}, ('--max-requirement', 'gpu=1'), '--max-requirement takes cpu, memory, disk, time'),
         ({'XDG_DATA_HOME': '/proc/none'}, (), 'cannot keep the token secret'),
     ],

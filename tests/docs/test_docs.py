@@ -55,6 +55,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
     return {path.name: Page(path.read_text(encoding='utf-8')) for path in (folder / 'html').glob('*.html')}
 
 
+def test_every_promise_is_held_by_tests_that_exist() -> None:
+    parts = re.split(r'^### ', (DOCS / 'promises.md').read_text(encoding='utf-8'), flags=re.M)[1:]
+    named = [(part.splitlines()[0], re.findall(r'`(\S+\.py)::(test_\w+)`', part)) for part in parts]
+
+    assert [promise for promise, tests in named if not tests] == []
+    gone = [
+        test for _, tests in named for file, test in tests
+        if not re.search(rf'def {test}\(', (DOCS.parent / 'tests' / file).read_text(encoding='utf-8'))
+    ]  # fmt: skip
+    assert gone == []
+
+
 def test_every_link_between_pages_leads_somewhere(site: dict[str, Page]) -> None:
     links = [(name, link.partition('#')) for name, page in site.items() for link in page.links if '://' not in link]
 

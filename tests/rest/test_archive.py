@@ -188,7 +188,7 @@ async def test_an_archive_that_fails_in_the_middle_is_503_and_nothing_is_deleted
         raise OSError(28, 'No space left on device')
 
     with monkeypatch.context() as patch:
-        patch.setattr(archives, '_put_in_place', full)
+        patch.setattr(archives, 'put_in_place', full)
         answer = await api('DELETE', f'/datasets/{dataset_id}?archive=true')
 
     assert seen(answer) == refusal(503, 'the archive cannot be written: No space left on device')
@@ -211,7 +211,7 @@ async def test_a_repeated_deletion_may_do_without_the_archive_that_fails(
     def full(*_: Any) -> None:
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(archives, '_put_in_place', full)
+    monkeypatch.setattr(archives, 'put_in_place', full)
     assert (await api('DELETE', f'/datasets/{dataset_id}?archive=true')).status == 503
 
     answer = await api('DELETE', f'/datasets/{dataset_id}?archive=false')

@@ -232,6 +232,8 @@ def with_task(**changes: Any) -> dict[str, Any]:
         (with_task(requirements={'memory': -1}), 'key tasks[0].requirements.memory'),
         (with_task(requirements={'colour': 1}), 'invalid keys found: colour in tasks[0].requirements'),
         (with_task(timeout=0), 'key tasks[0].timeout'), (with_task(timeout=True), 'key tasks[0].timeout'),
+        (with_task(max_evictions=-1), 'key tasks[0].max_evictions'),
+        (with_task(max_evictions=0.5), 'key tasks[0].max_evictions'),
         (with_task(command='echo ${nope}'), 'tasks[0].command: unknown name ${nope}'),
         (with_task(command=['a', '${JOB_INDEX}']), 'tasks[0].command[1]: unknown name ${JOB_INDEX}'),
         (with_task(env={'A': '${x}'}), 'tasks[0].env.A: unknown name ${x}'),

@@ -9,14 +9,17 @@ from iceprod_tasks.actions import materialize as materializing
 from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.actions.queue import queue
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.scheduler import chores as chore
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.storage import holding, sweeps
+from iceprod_tasks.storage.client import utc_now
 from tests.conftest import Api
 
 Chores = Callable[[], Awaitable[None]]
 
 ROOT = Caller('root', frozenset({'admin'}))
+ORIGIN = Origin('', utc_now())
 GEN = {'name': 'gen', 'command': 'true'}
 DIAMOND = {'gen': [], 'left': ['gen'], 'right': ['gen'], 'end': ['left', 'right']}
 
@@ -161,7 +164,7 @@ async def test_an_unknown_dependency_holds_the_tasks_of_datasets_and_no_others(
         await api.add_task(**held)
     free = await api.add_task(dataset_id=dataset_id, status='waiting', priority=0.1)
 
-    queued = [await queue(api.service, ROOT, number) for number in (1, 100)]
+    queued = [await queue(api.service, ROOT, number, ORIGIN) for number in (1, 100)]
 
     assert queued == ([1, 0] if managed else [1, 4])
     assert (await api.task(free))['status'] == 'queued'
@@ -174,7 +177,7 @@ async def test_a_dependency_named_twice_counts_once(api: Api, chores: Chores) ->
     blocked = await api.add_task(dataset_id=dataset_id, depends=['f' * 32], status='waiting', priority=9.0)
     twice = await api.add_task(dataset_id=dataset_id, depends=[first, first], status='waiting')
 
-    queued = await queue(api.service, ROOT, 1)
+    queued = await queue(api.service, ROOT, 1, ORIGIN)
 
     assert queued == 1
     assert [(await api.task(each))['status'] for each in (blocked, twice)] == ['waiting', 'queued']

@@ -303,6 +303,19 @@ async def test_a_task_with_too_many_evictions_is_lost(
     assert task['claim_id'] == ''
 
 
+async def test_a_config_says_with_how_many_evictions_its_task_is_lost(api: Api, chores: Chores) -> None:
+    await api.add_dataset([{'name': 'once', 'command': 'true', 'max_evictions': 0}, {'name': 'any', 'command': 'true'}])
+    await chores()
+    task_ids = {task['name']: task['task_id'] for task in [(await api('POST', CLAIM, {})).body for _ in range(2)]}
+    for task_id in task_ids.values():
+        await put(api, task_id, **OVER)
+
+    assert await turn(api.service) == 2
+
+    statuses = {name: (await api.task(task_id))['status'] for name, task_id in task_ids.items()}
+    assert statuses == {'once': 'failed', 'any': 'queued'}
+
+
 async def test_a_lost_task_is_news_and_ends_its_job(api: Api, chores: Chores) -> None:
     dataset_id = await api.add_dataset([{'name': 'gen', 'command': 'true'}])
     await chores()

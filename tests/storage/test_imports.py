@@ -443,11 +443,13 @@ async def test_a_service_on_the_database_does_no_harm_meanwhile(
 
 
 async def test_a_standalone_is_refused_as_by_the_service(target: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def standalone(client: Any) -> None:
+    async def standalone(client: Any, said: Any, *, allow_weak: bool) -> list[str]:
+        if allow_weak:
+            return ['MongoDB runs standalone']
         raise CannotStart('MongoDB runs standalone')
 
     monkeypatch.setattr('iceprod_tasks.storage.store.check_durability', standalone)
 
     with pytest.raises(CannotStart):
         await target.prepare()
-    await target.prepare(allow_weak_durability=True)
+    assert await target.prepare(allow_weak_durability=True) == ['MongoDB runs standalone']
