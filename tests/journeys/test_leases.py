@@ -16,7 +16,7 @@ import pytest
 from tests.journeys.commands import Commands
 from tests.pilot.processes import is_alive, writes_pid
 
-LEASE_SECONDS = 4
+LEASE_SECONDS = 8
 PATIENCE_SECONDS = 90
 
 
@@ -94,7 +94,7 @@ def test_a_task_of_a_pilot_that_was_killed_runs_elsewhere_within_1_3_leases(worl
     assert (task['status'], task['evictions'], task['failures'], task['epoch']) == ('complete', 1, 0, 2)
     assert when(rescue) - when(claim) >= timedelta(seconds=LEASE_SECONDS)
     # Its last sign of life was before it was killed.
-    assert when(again) - killed <= timedelta(seconds=1.3 * LEASE_SECONDS + 2)
+    assert when(again) - killed <= timedelta(seconds=1.3 * LEASE_SECONDS + 3)
     assert ended_after < timedelta(seconds=LEASE_SECONDS)
 
 
