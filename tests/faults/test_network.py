@@ -1,47 +1,17 @@
 """A primary can be cut off; where the tests run as root, and with the tools for it."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
-from pymongo.errors import PyMongoError
 
-from tests.faults import network
-from tests.faults.processes import Processes
-from tests.faults.replica_set import ReplicaSet
+from tests.faults import cut_off, network
 
 
-@pytest.mark.skipif(not network.is_possible() or network.is_inside(), reason='no network of our own here')
-def test_in_a_network_of_its_own() -> None:
-    pytest_again = ['-m', 'pytest', '-n', '0', '-p', 'no:cacheprovider', '-k', 'cut_off', __file__]
+@pytest.mark.skipif(not network.is_possible(), reason='no network of our own here')
+def test_a_primary_that_is_cut_off_is_followed_by_another() -> None:
+    pytest_again = ['-m', 'pytest', '-n', '0', '-p', 'no:cacheprovider', cut_off.__file__]
 
     done = subprocess.run(network.inside(pytest_again), capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert '1 passed' in done.stdout
-
-
-@pytest.mark.skipif(not network.is_inside(), reason='run by the test before')
-async def test_a_primary_that_is_cut_off_is_followed_by_another(tmp_path: Path) -> None:
-    network.prepare()
-    with Processes(tmp_path) as processes:
-        members = ReplicaSet(processes, tmp_path, election_timeout_seconds=2)
-        await members.start()
-
-        first, others = await members.primary(), await members.secondaries()
-        first.place.cut_off_from([other.place for other in others])
-        while (second := await members.primary()) is first:
-            pass
-        assert await first.ask('ping')
-        first.place.join()
-        await members.until_healthy()
-        second.place.cut_off()
-        while (third := await members.primary()) is second:
-            pass
-        with pytest.raises(PyMongoError):
-            await second.ask('ping')
-        second.place.join()
-        await members.until_healthy()
-
-        assert members.can_be_cut
-        assert len({first, second}) == len({second, third}) == 2

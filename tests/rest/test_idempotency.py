@@ -562,7 +562,7 @@ async def test_an_expired_key_may_be_used_for_something_else(api: Api) -> None:
     assert await api.database.tasks.count_documents({}) == 2
 
 
-@pytest.mark.parametrize('hours', [0, -1, 8761, float('nan')])
+@pytest.mark.parametrize('hours', [0, -1, 8761])
 def test_keys_cannot_be_kept_for_no_time_or_for_ever(hours: float) -> None:
     with pytest.raises(CannotStart, match='idempotency keys'):
         Settings(token_secret=SECRET).override(idempotency_hours=hours)
