@@ -16,6 +16,7 @@ from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.body_limit import BodyLimit
 from iceprod_tasks.rest.draining_server import DrainingServer
+from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
@@ -92,20 +93,23 @@ async def running(
     Args:
         settings: how.
         mongodb_url: where the database is.
-        tokens: checks who asks.
+        tokens: the service's own.
         sockets: what it listens on; made from the settings when absent.
 
     Raises:
         CannotStart: the database is not fit, or the port is taken.
     """
-    store = Store(mongodb_url, settings.mongodb_database)
-    try:
+    async with contextlib.AsyncExitStack() as ends:
+        store = Store(mongodb_url, settings.mongodb_database)
+        ends.callback(store.close)
         warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
         for warning in warnings:
             log.warning('%s', warning, extra={'action': 'durability'})
         service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
         limit = settings.body_limit_bytes
-        application = BodyLimit(make_application(service, tokens), limit)
+        identities = Identities(tokens, service)
+        await ends.enter_async_context(identities.kept())
+        application = BodyLimit(make_application(service, identities), limit)
         server = DrainingServer(application, max_body_size=limit, idle_connection_timeout=600)
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)
@@ -121,8 +125,6 @@ async def running(
             await asyncio.sleep(settings.drain_notice_seconds)
             server.stop_listening()
             await _finish(server, chores, settings.drain_seconds)
-    finally:
-        store.close()
 
 
 async def _finish(server: DrainingServer, chores: list[asyncio.Task[None]], timeout_seconds: float) -> None:

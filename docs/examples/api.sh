@@ -521,6 +521,22 @@ call 404 DELETE "/datasets/$doomed"
 answers '{"code":404,"error":"Dataset not found"}'
 
 
+## Tokens for a short time.
+
+# A token that can do less than this one, and ends in a minute. An account's name and password (curl --user) do as well.
+call 201 POST /tokens '{"roles":["admin"],"lifetime_seconds":60}'
+answers '{"token":"*","roles":["admin"],"expires":"*"}'
+short=$(sed 's/.*"token":"\([^"]*\)".*/\1/' <<< "$answer")
+
+# Nobody is to believe a token any more, here the one whose id is this. One that is made by another has the same id.
+call 200 POST /revocations '{"token_id":"'"lost$run"'","expires":"2099-12-31"}'
+answers '{"token_id":"lost*","by":"*","revoked":"*","expires":"2099-12-31T00:00:00.000000"}'
+
+# All that was revoked.
+ICEPROD_TASKS_TOKEN=$short call 200 GET /revocations
+answers '{"results":[*"token_id":"lost*]}'
+
+
 ## What every route answers when something is wrong.
 
 # No route of this name, here or anywhere.

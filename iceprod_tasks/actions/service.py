@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
+from iceprod_tasks.domain.revocations import Revoked
 from iceprod_tasks.storage.archives import Archives
 from iceprod_tasks.storage.store import Store
 
@@ -137,6 +138,7 @@ class Service:
         limits: numbers that operators set.
         news: word from actions to the scheduler.
         drain: whether this process is on its way out.
+        revoked: tokens that are not believed any more.
         warnings: what an operator should know of the database; what can be lost comes first.
     """
 
@@ -145,4 +147,5 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     news: News = field(default_factory=News)
     drain: Drain = field(default_factory=Drain)
+    revoked: Revoked = field(default_factory=Revoked)
     warnings: Sequence[str] = ()

@@ -3,6 +3,7 @@
 import click
 
 from iceprod_tasks import __version__
+from iceprod_tasks.cli.accounts import account
 from iceprod_tasks.cli.datasets import datasets
 from iceprod_tasks.cli.delete import delete
 from iceprod_tasks.cli.exports import export, import_
@@ -11,6 +12,7 @@ from iceprod_tasks.cli.options import InOrder
 from iceprod_tasks.cli.pilot import pilot
 from iceprod_tasks.cli.priority import priority
 from iceprod_tasks.cli.requirements import requirements
+from iceprod_tasks.cli.revoke import revoke
 from iceprod_tasks.cli.serve import serve
 from iceprod_tasks.cli.status import status
 from iceprod_tasks.cli.submit import submit
@@ -36,9 +38,10 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve, token, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete, export, import_,
+    serve, token, revoke, account, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete, export,
+    import_,
 )  # fmt: skip
-"""In the order of the help: run a service and its workers, submit and watch, change and throw away, keep."""
+"""In the order of the help: run a service, let people and workers in, submit and watch, change and throw away, keep."""
 
 for command in COMMANDS:
     main.add_command(command)

@@ -9,21 +9,35 @@ from iceprod_tasks.domain.callers import ROLES
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.settings import Settings
 
-_SECONDS_A_DAY = 86400
+_DAYS = 365.0
+_SECONDS_A_DAY = 86400.0
+_SECONDS_A_MINUTE = 60.0
+_LIFETIME = click.FloatRange(0, 36500, min_open=True)
 
 
 @click.command()
 @click.option('--role', 'roles', type=click.Choice(ROLES), multiple=True, required=True, help='Role; repeatable.')
 @click.option('--user', required=True, help='Name of the user or program.')
 @click.option('--group', 'groups', multiple=True, help='Group; repeatable.')
-@click.option('--days', type=click.FloatRange(0, min_open=True), default=365.0, show_default=True, help='Lifetime.')
+@click.option('--days', type=_LIFETIME, help='Lifetime.  [default: 365]')
+@click.option('--minutes', type=_LIFETIME, help='Lifetime of a token that is to end soon.')
 @click.option('--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the secret, as for `serve`.')
-def token(roles: tuple[str, ...], user: str, groups: tuple[str, ...], days: float, data_dir: Path | None) -> None:
+def token(
+    roles: tuple[str, ...],
+    user: str,
+    groups: tuple[str, ...],
+    days: float | None,
+    minutes: float | None,
+    data_dir: Path | None,
+) -> None:
     """Print a bearer token, signed with TOKEN_SECRET or the secret kept beside the data.
 
     \b
-    Example:  iceprod-tasks token --role user --user ada --group simprod
+    Example:  iceprod-tasks token --role user --user ada --group simprod --minutes 30
     """
+    if days is not None and minutes is not None:
+        raise click.UsageError('give --days or --minutes')
+    lifetime_seconds = (days or _DAYS) * _SECONDS_A_DAY if minutes is None else minutes * _SECONDS_A_MINUTE
     with plainly():
         settings = Settings.from_environment().override(data_dir=data_dir)
-        click.echo(Tokens(settings.secret()).mint(user, roles, groups, days * _SECONDS_A_DAY))
+        click.echo(Tokens(settings.secret()).mint(user, roles, groups, lifetime_seconds))

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from iceprod_tasks.domain.datasets import SHARED_GROUP
+
 ROLES = ('admin', 'system', 'user', 'pilot')
 
 
@@ -34,3 +36,25 @@ class Caller:
     def within(self, accepted: Iterable[str]) -> Self:
         """The same caller with only those roles that a route accepts."""
         return type(self)(self.name, self.roles & frozenset(accepted), self.groups)
+
+
+def shared_groups(roles: Iterable[str]) -> tuple[str, ...]:
+    """The groups that somebody is in by their roles alone."""
+    return (SHARED_GROUP,) if 'user' in roles else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a caller is known.
+
+    Args:
+        caller: who it is.
+        token_id: of the token; '' where a password was shown.
+        issued: when the token was made, in seconds since 1970.
+        expires: when it ends, likewise; infinite for a password.
+    """
+
+    caller: Caller
+    token_id: str
+    issued: float
+    expires: float

@@ -18,6 +18,7 @@
     ├── BrokenExport            a file is not a whole export that this release can read
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
     │   ├── Draining            the service is stopping and begins no new work: repeat, it or another one will answer
+    │   ├── Busy                too much of what is costly is asked at once: repeat
     │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
     │   └── UnderWay            the same request is being worked on
     └── CannotStart             the service cannot be brought up; the text says what to mend
@@ -144,6 +145,10 @@ class Unavailable(IceprodTasksError):
 
 class Draining(Unavailable):
     """The service is stopping; repeat the same request."""
+
+
+class Busy(Unavailable):
+    """Too many passwords are being checked; repeat the same request."""
 
 
 class ArchiveFailed(Unavailable):

@@ -6,7 +6,6 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 
 from iceprod_tasks.actions.service import Service
-from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import NotFoundHandler
 from iceprod_tasks.rest.handlers import (
     actions,
@@ -17,32 +16,36 @@ from iceprod_tasks.rest.handlers import (
     logs,
     pilots,
     retention,
+    revocations,
     task_order,
     task_stats,
     tasks,
+    tokens,
     users,
 )
+from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
 
 
-def make_application(service: Service, tokens: Tokens) -> Application:
+def make_application(service: Service, identities: Identities) -> Application:
     """Put the routes together.
 
     Args:
         service: what the actions work with.
-        tokens: checks who asks.
+        identities: finds out who asks.
 
     Raises:
         ValueError: a route has no rule for who may use it.
     """
-    handler_cfg: dict[str, Any] = {'service': service, 'tokens': tokens}
+    handler_cfg: dict[str, Any] = {'service': service, 'identities': identities}
     routes: list[Any] = [
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
         *specs((*history.ROUTES, *health.ROUTES), handler_cfg),
+        *specs((*tokens.ROUTES, *revocations.ROUTES), handler_cfg),
     ]
     return Application(
         routes, default_handler_class=NotFoundHandler, log_function=_log_request, default_handler_args=handler_cfg

@@ -15,7 +15,7 @@ from iceprod_tasks.actions import permit
 from iceprod_tasks.domain import errors
 from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.repeating import Repeating
 
 log = logging.getLogger('iceprod_tasks.rest')
@@ -43,10 +43,10 @@ class Handler(Repeating):
         """Take what the route table passes on.
 
         Args:
-            **handler_cfg: `service` and `tokens` of the application, `access` and `keyed` of the route.
+            **handler_cfg: `service` and `identities` of the application, `access` and `keyed` of the route.
         """
         self.service = handler_cfg.get('service')  # type: ignore[assignment]
-        self.tokens: Tokens = handler_cfg.get('tokens')  # type: ignore[assignment]
+        self.identities: Identities = handler_cfg.get('identities')  # type: ignore[assignment]
         self.access: Mapping[str, Any] = handler_cfg.get('access', {})
         self._keyed: str = handler_cfg.get('keyed', '')
 
@@ -74,7 +74,8 @@ class Handler(Repeating):
             raise errors.Draining
         if not access.roles:
             return
-        self.caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
+        caller = await self.identities.caller(self.request.headers.get('Authorization'), basic=access.basic)
+        self.caller = caller.within(access.roles)
         if not self.caller.roles:
             raise errors.NotPermitted
         if access.dataset is not None:
@@ -267,8 +268,12 @@ class Handler(Repeating):
         if status_code == 503:
             self.set_header('Retry-After', str(RETRY_AFTER_SECONDS))
         if status_code == 401:
-            self.set_header('WWW-Authenticate', 'Bearer')
+            self.set_header('WWW-Authenticate', self._challenge())
         self.finish(bodies.render(body))
+
+    def _challenge(self) -> str:
+        access = self.access.get((self.request.method or '').lower())
+        return 'Basic realm="iceprod-tasks", charset="UTF-8"' if access is not None and access.basic else 'Bearer'
 
     def flush(self, include_footers: bool = False) -> Future[None]:  # noqa: FBT001, FBT002
         """Send what there is; a client of a process that is stopping is told to come again on another connection."""

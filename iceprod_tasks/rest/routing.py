@@ -26,12 +26,14 @@ class Access:
         dataset: what the dataset in the path must grant to a user, beside the role.
         while_deleting: whether it is allowed with `write` on a dataset that is being deleted.
         new_work: whether it begins something; a service that is stopping refuses that.
+        basic: whether the name and the password of an account do in place of a token.
     """
 
     roles: tuple[str, ...] = ()
     dataset: Literal['read', 'write'] | None = None
     while_deleting: bool = False
     new_work: bool = False
+    basic: bool = False
 
 
 def begins_work(access: Access) -> Access:
@@ -46,6 +48,7 @@ SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
 READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
 ADMINS = Access(('admin',))
+ACCOUNTS = Access(EVERYONE.roles, basic=True)
 PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
 PEOPLE_WRITE = Access(('admin', 'system', 'user'), 'write')
 OWNERS_READ = Access(('admin', 'user'), 'read')

@@ -34,6 +34,8 @@ EXPORTED: Mapping[str, str] = {
     'grids': 'grid_id',
     'users': 'username',
     'groups': 'name',
+    'accounts': 'name',
+    'revocations': '_id',
     'counters': '_id',
 }
 """The collections of an export and the id of their documents that is unique, in the order in which they are read.

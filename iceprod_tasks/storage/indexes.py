@@ -127,6 +127,12 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'clear_after': {'keys': [('clear_after', _UP)]},
     },
+    'accounts': {'name': {'keys': [('name', _UP)], 'unique': True}},
+    'revocations': {
+        'revoked': {'keys': [('revoked', _UP)]},
+        # MongoDB removes each once its token is over.
+        'expires': {'keys': [('expires', _UP)], 'expireAfterSeconds': 0},
+    },
     # MongoDB removes each key once its time is over.
     'idempotency_keys': {'expires': {'keys': [('expires', _UP)], 'expireAfterSeconds': 0}},
 }

@@ -1,6 +1,7 @@
 """All collections of the service behind one object, opened once a process."""
 
 from iceprod_tasks.storage import indexes
+from iceprod_tasks.storage.accounts import Accounts
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
 from iceprod_tasks.storage.client import Collection, collection, connect, create_indexes
@@ -21,6 +22,7 @@ from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
+from iceprod_tasks.storage.revocations import Revocations
 from iceprod_tasks.storage.schema import Schema
 from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.task_stats import TaskStats
@@ -29,7 +31,7 @@ from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
     *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
-    'idempotency_keys',
+    'idempotency_keys', 'accounts', 'revocations',
 )  # fmt: skip
 
 
@@ -65,6 +67,8 @@ class Store:
         self.grids = Register(kept['grids'], 'grid_id')
         self.keys = Keys(kept['idempotency_keys'])
         self.people = People(kept['users'], kept['groups'])
+        self.accounts = Accounts(kept['accounts'])
+        self.revocations = Revocations(kept['revocations'])
         self.belongings = Belongings({name: kept[name] for name in PARTS})
         self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
         self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])

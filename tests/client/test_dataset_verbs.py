@@ -24,6 +24,8 @@ pytestmark = pytest.mark.usefixtures('waits')
         ('set_user_priority', ('ada/x', 1), 'PUT', '/users/ada%2Fx/priority', {'priority': 1}),
         ('set_group_priority', ('simprod', 0.9), 'PUT', '/groups/simprod/priority', {'priority': 0.9}),
         ('set_retention', ('d1', None), 'PUT', '/datasets/d1/retention', {'days': None}),
+        ('revoke_token', ('a.b.c',), 'POST', '/revocations', {'token': 'a.b.c'}),
+        ('revoke_user', ('ada',), 'POST', '/revocations', {'user': 'ada'}),
         ('add_job', ('d1', 3), 'POST', '/jobs', {'dataset_id': 'd1', 'job_index': 3}),
         ('set_job_status', ('d1', 'j1', 'errors'), 'PUT', '/datasets/d1/jobs/j1/status', {'status': 'errors'}),
         (

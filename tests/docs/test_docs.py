@@ -98,8 +98,8 @@ def test_every_status_is_explained(status: str) -> None:
 
 
 RUN = {
-    'serve': '## A service', 'token': '## Tokens', 'pilot': '## A pilot', 'export': '## Backup, export and import',
-    'import': '## Backup, export and import',
+    'serve': '## A service', 'token': '## Tokens', 'account': '## Accounts', 'pilot': '## A pilot',
+    'export': '## Backup, export and import', 'import': '## Backup, export and import',
 }  # fmt: skip
 """The commands that operators run, and where docs/operating.md has them; all others are in docs/commands.md."""
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from iceprod_tasks.domain.accounts import new_account
+from iceprod_tasks.domain.passwords import hashed
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.storage.export_lines import EXPORTED
 from iceprod_tasks.storage.export_reading import ExportFile
@@ -43,6 +45,9 @@ async def fill(api: Api) -> str:
         answer = await api('POST', path, body)
         assert answer.status == 201, answer.text
     assert (await api('PUT', '/groups/simprod/priority', {'priority': 0.9})).status == 200
+    assert (await api('POST', '/revocations', {'user': 'eve'})).status == 200
+    account = new_account('grace', ['user'], ['simprod'], hashed('correct horse'), datetime.now(UTC))
+    await api.service.store.accounts.add(account)
     return dataset_id
 
 
