@@ -15,8 +15,10 @@
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
+    ├── Overloaded              more than the service takes at once, of all or of this caller: repeat later
     ├── BrokenExport            a file is not a whole export that this release can read
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
+    │   ├── Busy                so many pilots ask at once that this one was not begun: repeat
     │   ├── Draining            the service is stopping and begins no new work: repeat, it or another one will answer
     │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
     │   └── UnderWay            the same request is being worked on
@@ -134,12 +136,20 @@ class TooLarge(IceprodTasksError):
     """The request is too large."""
 
 
+class Overloaded(IceprodTasksError):
+    """Too many requests at the moment; nothing was done, repeat this one later."""
+
+
 class BrokenExport(IceprodTasksError):
     """The file is not a whole export."""
 
 
 class Unavailable(IceprodTasksError):
     """The database does not answer; repeat the same request."""
+
+
+class Busy(Unavailable):
+    """The service is busy; nothing was done, repeat the same request."""
 
 
 class Draining(Unavailable):

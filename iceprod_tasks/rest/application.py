@@ -22,22 +22,25 @@ from iceprod_tasks.rest.handlers import (
     tasks,
     users,
 )
+from iceprod_tasks.rest.lanes import Lanes
+from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
 
 
-def make_application(service: Service, tokens: Tokens) -> Application:
+def make_application(service: Service, tokens: Tokens, rate_limit: float = 0) -> Application:
     """Put the routes together.
 
     Args:
         service: what the actions work with.
         tokens: checks who asks.
+        rate_limit: requests a second of one caller; 0 for no limit.
 
     Raises:
         ValueError: a route has no rule for who may use it.
     """
-    handler_cfg: dict[str, Any] = {'service': service, 'tokens': tokens}
+    handler_cfg: dict[str, Any] = {'service': service, 'tokens': tokens, 'lanes': Lanes(), 'rates': Rates(rate_limit)}
     routes: list[Any] = [
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),

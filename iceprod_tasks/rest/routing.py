@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.lanes import LaneName
 
 DATASET = r'(?P<dataset_id>\w+)'
 TASK = r'(?P<task_id>\w+)'
@@ -26,12 +27,14 @@ class Access:
         dataset: what the dataset in the path must grant to a user, beside the role.
         while_deleting: whether it is allowed with `write` on a dataset that is being deleted.
         new_work: whether it begins something; a service that is stopping refuses that.
+        lane: which places it takes; those of its method when None: `read` for GET, else `write`.
     """
 
     roles: tuple[str, ...] = ()
     dataset: Literal['read', 'write'] | None = None
     while_deleting: bool = False
     new_work: bool = False
+    lane: LaneName | None = None
 
 
 def begins_work(access: Access) -> Access:
@@ -39,7 +42,12 @@ def begins_work(access: Access) -> Access:
     return replace(access, new_work=True)
 
 
-ANYBODY = Access()
+def in_lane(lane: LaneName, access: Access) -> Access:
+    """The same for a method that takes places of another lane than most of its kind."""
+    return replace(access, lane=lane)
+
+
+ANYBODY = Access(lane='free')
 OPERATORS = Access(('admin', 'system'))
 PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))
