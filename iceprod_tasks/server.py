@@ -109,7 +109,7 @@ async def running(
         limit = settings.body_limit_bytes
         identities = Identities(tokens, service)
         await ends.enter_async_context(identities.kept())
-        application = BodyLimit(make_application(service, identities), limit)
+        application = BodyLimit(make_application(service, identities, settings.rate_limit), limit)
         server = DrainingServer(application, max_body_size=limit, idle_connection_timeout=600)
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)

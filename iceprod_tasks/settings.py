@@ -44,6 +44,7 @@ class Settings:
         stop_grace_seconds: how long a pilot has to stop a task that is suspended or cancelled.
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         body_limit_bytes: the largest request body.
+        rate_limit: requests a second that one caller may send to a process; 0 for no limit.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
         idempotency_hours: how long answers to requests with an idempotency key are kept.
         drain_seconds: how long a service that is stopping waits for requests and chores that are under way.
@@ -72,6 +73,7 @@ class Settings:
     stop_grace_seconds: float = 30.0
     unleased_grace_seconds: float = 3600.0
     body_limit_bytes: int = 8 * 1024 * 1024
+    rate_limit: float = 1000.0
     retention_days: float | None = None
     idempotency_hours: float = 24.0
     archive_dir: Path | None = None

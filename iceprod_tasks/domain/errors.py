@@ -15,10 +15,11 @@
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
+    ├── Overloaded              more than the service takes at once, of all or of this caller: repeat later
     ├── BrokenExport            a file is not a whole export that this release can read
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
+    │   ├── Busy                so much of this is asked at once that it was not begun: repeat
     │   ├── Draining            the service is stopping and begins no new work: repeat, it or another one will answer
-    │   ├── Busy                too much of what is costly is asked at once: repeat
     │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
     │   └── UnderWay            the same request is being worked on
     └── CannotStart             the service cannot be brought up; the text says what to mend
@@ -135,6 +136,10 @@ class TooLarge(IceprodTasksError):
     """The request is too large."""
 
 
+class Overloaded(IceprodTasksError):
+    """Too many requests at the moment; nothing was done, repeat this one later."""
+
+
 class BrokenExport(IceprodTasksError):
     """The file is not a whole export."""
 
@@ -143,12 +148,12 @@ class Unavailable(IceprodTasksError):
     """The database does not answer; repeat the same request."""
 
 
+class Busy(Unavailable):
+    """The service is busy; nothing was done, repeat the same request."""
+
+
 class Draining(Unavailable):
     """The service is stopping; repeat the same request."""
-
-
-class Busy(Unavailable):
-    """Too many passwords are being checked; repeat the same request."""
 
 
 class ArchiveFailed(Unavailable):

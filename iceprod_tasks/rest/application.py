@@ -24,22 +24,30 @@ from iceprod_tasks.rest.handlers import (
     users,
 )
 from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.lanes import Lanes
+from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
 
 
-def make_application(service: Service, identities: Identities) -> Application:
+def make_application(service: Service, identities: Identities, rate_limit: float = 0) -> Application:
     """Put the routes together.
 
     Args:
         service: what the actions work with.
         identities: finds out who asks.
+        rate_limit: requests a second of one caller; 0 for no limit.
 
     Raises:
         ValueError: a route has no rule for who may use it.
     """
-    handler_cfg: dict[str, Any] = {'service': service, 'identities': identities}
+    handler_cfg: dict[str, Any] = {
+        'service': service,
+        'identities': identities,
+        'lanes': Lanes(),
+        'rates': Rates(rate_limit),
+    }
     routes: list[Any] = [
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),

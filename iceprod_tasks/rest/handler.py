@@ -1,7 +1,7 @@
 """The base of every handler: who asks, may they, what do they say, and how errors look."""
 
-import asyncio
 import logging
+import random
 import uuid
 from asyncio import Future
 from collections.abc import AsyncIterator, Mapping
@@ -14,8 +14,10 @@ from tornado.web import HTTPError
 from iceprod_tasks.actions import permit
 from iceprod_tasks.domain import errors
 from iceprod_tasks.domain.times import read_time
-from iceprod_tasks.rest import bodies
+from iceprod_tasks.rest import bodies, lanes
+from iceprod_tasks.rest.admitted import Admitted
 from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.repeating import Repeating
 
 log = logging.getLogger('iceprod_tasks.rest')
@@ -28,25 +30,30 @@ STATUS_OF_ERROR: Mapping[type[errors.IceprodTasksError], int] = {
     errors.Conflict: 409,
     errors.ClaimOver: 410,
     errors.TooLarge: 413,
+    errors.Overloaded: 429,
     errors.Unavailable: 503,
 }
 """The HTTP status of each error; a class that is not named has its nearest base's."""
 
-RETRY_AFTER_SECONDS = 1
+RETRY_AFTER_SECONDS = (1, 3)
+"""The shortest and the longest; who is refused together does not come back together."""
 _FLUSH_BYTES = 64 * 1024
 
 
-class Handler(Repeating):
+class Handler(Repeating, Admitted):
     """What all handlers share."""
 
     def initialize(self, **handler_cfg: Any) -> None:
         """Take what the route table passes on.
 
         Args:
-            **handler_cfg: `service` and `identities` of the application, `access` and `keyed` of the route.
+            **handler_cfg: `service`, `identities`, `lanes` and `rates` of the application, `access` and `keyed` of the
+                route.
         """
         self.service = handler_cfg.get('service')  # type: ignore[assignment]
         self.identities: Identities = handler_cfg.get('identities')  # type: ignore[assignment]
+        self.lanes = handler_cfg.get('lanes')  # type: ignore[assignment]
+        self.rates: Rates = handler_cfg.get('rates')  # type: ignore[assignment]
         self.access: Mapping[str, Any] = handler_cfg.get('access', {})
         self._keyed: str = handler_cfg.get('keyed', '')
 
@@ -65,6 +72,8 @@ class Handler(Repeating):
             BeingDeleted: the request would change a dataset that is being deleted.
             InvalidRequest: the key is none.
             Draining: it would begin something, and this process is stopping.
+            Busy: too many pilots ask at once.
+            Overloaded: too many others ask at once, or this caller too often.
         """
         method = (self.request.method or '').lower()
         access = self.access.get(method)
@@ -75,9 +84,12 @@ class Handler(Repeating):
         if not access.roles:
             return
         caller = await self.identities.caller(self.request.headers.get('Authorization'), basic=access.basic)
+        self.rates.take(caller)
         self.caller = caller.within(access.roles)
         if not self.caller.roles:
             raise errors.NotPermitted
+        # Not before it is known who asks: tokens that take long to check must not keep pilots out.
+        await self.admit(access.lane or lanes.BY_METHOD[method])
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
         key = self.key() if method == self._keyed else None
@@ -206,7 +218,7 @@ class Handler(Repeating):
                     buffer.clear()
                     await self.flush()
                     # A client that takes all at once would leave no turn to anybody else.
-                    await asyncio.sleep(0)
+                    await self.lanes.give_way()
             await self.finish(bytes(buffer))
         except StreamClosedError:
             log.info('client went away', extra={'action': 'stream'})
@@ -265,8 +277,8 @@ class Handler(Repeating):
             error_id = uuid.uuid4().hex
             log.error('request failed: %s', error_id, exc_info=error, extra={'action': 'error'})
             body['error'] = f'Internal error {error_id}'
-        if status_code == 503:
-            self.set_header('Retry-After', str(RETRY_AFTER_SECONDS))
+        if status_code in (429, 503):
+            self.set_header('Retry-After', str(random.randint(*RETRY_AFTER_SECONDS)))  # noqa: S311 - no secret
         if status_code == 401:
             self.set_header('WWW-Authenticate', self._challenge())
         self.finish(bodies.render(body))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.lanes import LaneName
 
 DATASET = r'(?P<dataset_id>\w+)'
 TASK = r'(?P<task_id>\w+)'
@@ -27,6 +28,7 @@ class Access:
         while_deleting: whether it is allowed with `write` on a dataset that is being deleted.
         new_work: whether it begins something; a service that is stopping refuses that.
         basic: whether the name and the password of an account do in place of a token.
+        lane: which places it takes; those of its method when None: `read` for GET, else `write`.
     """
 
     roles: tuple[str, ...] = ()
@@ -34,6 +36,7 @@ class Access:
     while_deleting: bool = False
     new_work: bool = False
     basic: bool = False
+    lane: LaneName | None = None
 
 
 def begins_work(access: Access) -> Access:
@@ -41,7 +44,12 @@ def begins_work(access: Access) -> Access:
     return replace(access, new_work=True)
 
 
-ANYBODY = Access()
+def in_lane(lane: LaneName, access: Access) -> Access:
+    """The same for a method that takes places of another lane than most of its kind."""
+    return replace(access, lane=lane)
+
+
+ANYBODY = Access(lane='free')
 OPERATORS = Access(('admin', 'system'))
 PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))

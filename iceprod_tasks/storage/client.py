@@ -16,6 +16,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.storage import POOL_SIZE
 from iceprod_tasks.storage.durability import url_options
 from iceprod_tasks.storage.outcomes import Duplicate as Duplicate
 from iceprod_tasks.storage.outcomes import driver_errors as driver_errors
@@ -40,7 +41,7 @@ _DEFAULTS: Mapping[str, Any] = {
     'timeoutMS': 5000,
     'connectTimeoutMS': 1000,
     'serverSelectionTimeoutMS': 5000,
-    'maxPoolSize': 64,
+    'maxPoolSize': POOL_SIZE,
     'appname': 'iceprod_tasks',
 }
 

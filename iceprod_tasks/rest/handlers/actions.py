@@ -7,7 +7,7 @@ from iceprod_tasks.actions.act import Asked, act_on_tasks
 from iceprod_tasks.actions.act_on_jobs import act_on_dataset, act_on_jobs
 from iceprod_tasks.domain.actions import ACTIONS
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, PEOPLE_WRITE, Route, begins_work
+from iceprod_tasks.rest.routing import DATASET, PEOPLE_WRITE, Route, begins_work, in_lane
 
 ACTION = rf'(?P<action>{"|".join(ACTIONS)})'
 
@@ -104,19 +104,19 @@ ROUTES = (
     Route(
         rf'/datasets/{DATASET}/task_actions/{ACTION}',
         DatasetTaskActionsHandler,
-        {'post': begins_work(PEOPLE_WRITE)},
+        {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
     ),
     Route(
         rf'/datasets/{DATASET}/job_actions/{ACTION}',
         DatasetJobActionsHandler,
-        {'post': begins_work(PEOPLE_WRITE)},
+        {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
     ),
     Route(
         rf'/datasets/{DATASET}/dataset_actions/{ACTION}',
         DatasetActionsHandler,
-        {'post': begins_work(PEOPLE_WRITE)},
+        {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
     ),
 )

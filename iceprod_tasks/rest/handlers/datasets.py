@@ -16,6 +16,7 @@ from iceprod_tasks.rest.routing import (
     SUBMITTERS,
     Route,
     begins_work,
+    in_lane,
 )
 from iceprod_tasks.storage.readable import Choice
 
@@ -225,12 +226,19 @@ class ConfigHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': begins_work(SUBMITTERS)}, keyed='post'),
-    Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': begins_work(PEOPLE_DELETE)}),
+    Route(
+        r'/datasets',
+        MultiDatasetsHandler,
+        {'get': in_lane('list', EVERYONE), 'post': begins_work(SUBMITTERS)},
+        keyed='post',
+    ),
+    Route(
+        rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': in_lane('bulk', begins_work(PEOPLE_DELETE))}
+    ),
     Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': OWNERS_WRITE}),
-    Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': EVERYONE}),
+    Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': in_lane('list', EVERYONE)}),
     Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}),
 )

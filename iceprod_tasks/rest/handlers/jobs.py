@@ -16,6 +16,7 @@ from iceprod_tasks.rest.routing import (
     STATUS,
     Route,
     begins_work,
+    in_lane,
 )
 
 
@@ -187,15 +188,19 @@ class DatasetJobCountsStatusHandler(Handler):
 ROUTES = (
     Route(r'/jobs', MultiJobsHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
     Route(rf'/jobs/{JOB}', JobsHandler, {'get': PILOTS, 'patch': OPERATORS}),
-    Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': in_lane('list', READERS)}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}/status', DatasetJobsStatusHandler, {'put': PEOPLE_WRITE}),
     Route(
         rf'/datasets/{DATASET}/job_actions/bulk_status/{STATUS}',
         DatasetJobBulkStatusHandler,
-        {'post': begins_work(PEOPLE_WRITE)},
+        {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
     ),
-    Route(rf'/datasets/{DATASET}/job_summaries/status', DatasetJobSummariesStatusHandler, {'get': READERS}),
+    Route(
+        rf'/datasets/{DATASET}/job_summaries/status',
+        DatasetJobSummariesStatusHandler,
+        {'get': in_lane('list', READERS)},
+    ),
     Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': READERS}),
 )

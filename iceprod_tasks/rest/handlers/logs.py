@@ -3,7 +3,7 @@
 from iceprod_tasks.actions import keep_logs
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, OPERATORS, OWNERS_READ, OWNERS_WRITE, PILOTS, TASK, Route
+from iceprod_tasks.rest.routing import DATASET, OPERATORS, OWNERS_READ, OWNERS_WRITE, PILOTS, TASK, Route, in_lane
 from iceprod_tasks.storage.logs import LogSelection
 
 LOG = r'(?P<log_id>\w+)'
@@ -164,13 +164,13 @@ def _newest_first(order: str) -> bool:
 
 
 ROUTES = (
-    Route(r'/logs', MultiLogsHandler, {'get': OPERATORS, 'post': PILOTS}, keyed='post'),
-    Route(rf'/logs/{LOG}', LogsHandler, {'get': OPERATORS, 'delete': OPERATORS}),
+    Route(r'/logs', MultiLogsHandler, {'get': in_lane('list', OPERATORS), 'post': PILOTS}, keyed='post'),
+    Route(rf'/logs/{LOG}', LogsHandler, {'get': in_lane('list', OPERATORS), 'delete': OPERATORS}),
     Route(rf'/datasets/{DATASET}/logs', DatasetMultiLogsHandler, {'post': OWNERS_WRITE}, keyed='post'),
-    Route(rf'/datasets/{DATASET}/logs/{LOG}', DatasetLogsHandler, {'get': OWNERS_READ}),
+    Route(rf'/datasets/{DATASET}/logs/{LOG}', DatasetLogsHandler, {'get': in_lane('list', OWNERS_READ)}),
     Route(
         rf'/datasets/{DATASET}/tasks/{TASK}/logs',
         DatasetTaskLogsHandler,
-        {'get': OWNERS_READ, 'delete': OWNERS_WRITE},
+        {'get': in_lane('list', OWNERS_READ), 'delete': OWNERS_WRITE},
     ),
 )

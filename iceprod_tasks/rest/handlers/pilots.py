@@ -2,7 +2,7 @@
 
 from iceprod_tasks.actions import register
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import PILOTS, Route
+from iceprod_tasks.rest.routing import PILOTS, Route, in_lane
 
 PILOT = r'(?P<pilot_id>\w+)'
 GRID = r'(?P<grid_id>\w+)'
@@ -137,7 +137,7 @@ class GridsHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/pilots', MultiPilotsHandler, {'get': PILOTS, 'post': PILOTS}, keyed='post'),
+    Route(r'/pilots', MultiPilotsHandler, {'get': in_lane('list', PILOTS), 'post': PILOTS}, keyed='post'),
     Route(rf'/pilots/{PILOT}', PilotsHandler, {'get': PILOTS, 'patch': PILOTS, 'delete': PILOTS}),
     Route(r'/grids', MultiGridsHandler, {'get': PILOTS, 'post': PILOTS}, keyed='post'),
     Route(rf'/grids/{GRID}', GridsHandler, {'get': PILOTS, 'patch': PILOTS}),

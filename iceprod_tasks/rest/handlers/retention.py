@@ -3,7 +3,7 @@
 from iceprod_tasks.actions.archive import download
 from iceprod_tasks.actions.retain import retain
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, PEOPLE_READ, PEOPLE_WRITE, Route
+from iceprod_tasks.rest.routing import DATASET, PEOPLE_READ, PEOPLE_WRITE, Route, in_lane
 from iceprod_tasks.storage.archives import SUFFIX
 
 
@@ -47,5 +47,5 @@ class DatasetArchiveHandler(Handler):
 
 ROUTES = (
     Route(rf'/datasets/{DATASET}/retention', DatasetRetentionHandler, {'put': PEOPLE_WRITE}),
-    Route(rf'/datasets/{DATASET}/archive', DatasetArchiveHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/archive', DatasetArchiveHandler, {'get': in_lane('list', PEOPLE_READ)}),
 )

@@ -13,7 +13,18 @@ from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.query_params import conditions
-from iceprod_tasks.rest.routing import DATASET, NAME, OPERATORS, PEOPLE_WRITE, PILOTS, STATUS, TASK, Route, begins_work
+from iceprod_tasks.rest.routing import (
+    DATASET,
+    NAME,
+    OPERATORS,
+    PEOPLE_WRITE,
+    PILOTS,
+    STATUS,
+    TASK,
+    Route,
+    begins_work,
+    in_lane,
+)
 from iceprod_tasks.storage.claims import Wanted
 
 
@@ -260,25 +271,34 @@ def _ids(body: dict[str, Any], status: str) -> list[str]:
 ROUTES = (
     Route(r'/task_actions/queue', TasksActionsQueueHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
     # The user of the seed calls the actions queue, processing, error and complete.
-    Route(r'/task_actions/(?:process|processing)', TasksActionsProcessingHandler, {'post': begins_work(PILOTS)}),
     Route(
-        rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': begins_work(OPERATORS)}, keyed='post'
+        r'/task_actions/(?:process|processing)',
+        TasksActionsProcessingHandler,
+        {'post': in_lane('claim', begins_work(PILOTS))},
     ),
-    Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': PILOTS}),
+    Route(
+        rf'/task_actions/bulk_status/{STATUS}',
+        TaskBulkStatusHandler,
+        {'post': in_lane('bulk', begins_work(OPERATORS))},
+        keyed='post',
+    ),
+    Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': in_lane('report', PILOTS)}),
+    Route(
+        rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': in_lane('report', PILOTS)}
+    ),
+    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': in_lane('report', PILOTS)}),
+    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': in_lane('report', PILOTS)}),
+    Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': in_lane('report', PILOTS)}),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_status/{STATUS}',
         DatasetTaskBulkStatusHandler,
-        {'post': begins_work(PEOPLE_WRITE)},
+        {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
     ),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_requirements/{NAME}',
         DatasetTaskBulkRequirementsHandler,
-        {'patch': begins_work(PEOPLE_WRITE)},
+        {'patch': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='patch',
     ),
 )

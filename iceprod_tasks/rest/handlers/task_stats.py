@@ -3,7 +3,7 @@
 from iceprod_tasks.actions import keep_stats
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, PEOPLE_READ, PILOTS, TASK, Route
+from iceprod_tasks.rest.routing import DATASET, PEOPLE_READ, PILOTS, TASK, Route, in_lane
 
 TASK_STAT = r'(?P<task_stat_id>\w+)'
 _BUFFER_SIZE = 1000
@@ -96,7 +96,7 @@ class DatasetsTaskStatsHandler(Handler):
 
 ROUTES = (
     Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': PILOTS}, keyed='post'),
-    Route(rf'/datasets/{DATASET}/bulk/task_stats', DatasetsBulkTaskStatsHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/bulk/task_stats', DatasetsBulkTaskStatsHandler, {'get': in_lane('list', PEOPLE_READ)}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats', DatasetsMultiTaskStatsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats/{TASK_STAT}', DatasetsTaskStatsHandler, {'get': PEOPLE_READ}),
 )

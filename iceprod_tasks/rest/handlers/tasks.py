@@ -43,6 +43,7 @@ from iceprod_tasks.rest.routing import (
     TASK,
     Route,
     begins_work,
+    in_lane,
     specs,
 )
 from iceprod_tasks.storage.indexes import INDEXES
@@ -270,11 +271,13 @@ def _limit(text: str | None) -> int:
 
 
 ROUTES = (
-    Route(r'/tasks', MultiTasksHandler, {'get': OPERATORS, 'post': begins_work(OPERATORS)}, keyed='post'),
+    Route(
+        r'/tasks', MultiTasksHandler, {'get': in_lane('list', OPERATORS), 'post': begins_work(OPERATORS)}, keyed='post'
+    ),
     Route(rf'/tasks/{TASK}', TasksHandler, {'get': PILOTS, 'patch': OPERATORS}),
     Route(rf'/tasks/{TASK}/status', TasksStatusHandler, {'put': OPERATORS}),
     Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': EVERYONE}),
-    Route(rf'/datasets/{DATASET}/tasks', DatasetMultiTasksHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/tasks', DatasetMultiTasksHandler, {'get': in_lane('list', READERS)}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}', DatasetTasksHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/status', DatasetTasksStatusHandler, {'put': PEOPLE_WRITE}),
 )

@@ -1,0 +1,154 @@
+"""Lanes: how much is worked on at once, by kind; what pilots need for their work has places that nothing else takes.
+
+A request needs a place in its lane. When all are taken it waits for a short time, in a queue of bounded length, and is
+refused after that. Refusing late costs less than refusing at once: who is refused comes back.
+
+While pilots press, that is while many of their claims and reports are under way, the other lanes have fewer places, so
+that the process's time goes to pilots first; but never to them alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from iceprod_tasks.domain.errors import Busy, Overloaded
+
+LaneName = Literal['claim', 'report', 'read', 'list', 'write', 'bulk', 'free']
+
+WORK: tuple[LaneName, ...] = ('claim', 'report')
+"""The lanes of pilots' work."""
+
+BY_METHOD: Mapping[str, LaneName] = {
+    'get': 'read',
+    'post': 'write',
+    'put': 'write',
+    'patch': 'write',
+    'delete': 'write',
+}
+"""The lane of a route that names none."""
+
+_PRESSING = 4
+"""So many claims and reports under way or waiting are more than a service does at its ease."""
+_GIVE_WAY_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """How much a lane takes.
+
+    Args:
+        places: requests that are worked on at once.
+        pressed: the same while pilots press.
+        waiting: requests that wait for a place.
+        wait_seconds: how long one waits at the most.
+    """
+
+    places: int
+    pressed: int
+    waiting: int
+    wait_seconds: float
+
+
+WIDTHS: Mapping[LaneName, Width] = {
+    'report': Width(16, 16, 1024, 4.0),
+    'claim': Width(8, 8, 1024, 2.0),
+    'read': Width(16, 3, 512, 2.0),
+    'list': Width(6, 1, 512, 2.0),
+    'write': Width(16, 3, 64, 2.0),
+    'bulk': Width(8, 2, 64, 2.0),
+}
+"""Every lane but `free`, which has no end. Who waits in an upper one is let in before who waits in a lower one."""
+
+
+class Lanes:
+    """The lanes of one process.
+
+    Args:
+        widths: how much each takes.
+    """
+
+    def __init__(self, widths: Mapping[LaneName, Width] = WIDTHS) -> None:
+        self._lanes = {name: _Lane(width) for name, width in widths.items()}
+        self._work = [self._lanes[name] for name in WORK]
+
+    @property
+    def pressed(self) -> bool:
+        """Whether pilots press."""
+        return sum(lane.taken + len(lane.queue) for lane in self._work) >= _PRESSING
+
+    async def enter(self, name: LaneName) -> None:
+        """Take a place; `leave` gives it back.
+
+        Raises:
+            Busy: there is none in time, in a lane of pilots' work.
+            Overloaded: there is none in time.
+        """
+        if name == 'free':
+            return
+        lane = self._lanes[name]
+        if not lane.queue and lane.taken < lane.limit(pressed=self.pressed):
+            lane.taken += 1
+            return
+        if len(lane.queue) >= lane.width.waiting:
+            raise _refusal(name)
+        await self._turn(name, lane)
+
+    async def _turn(self, name: LaneName, lane: '_Lane') -> None:
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        lane.queue.append(turn)
+        timer = loop.call_later(lane.width.wait_seconds, _refuse, turn, name)
+        try:
+            await turn
+        except BaseException:
+            if turn in lane.queue:
+                lane.queue.remove(turn)
+            elif not turn.cancelled() and turn.exception() is None:
+                # The turn came together with the end of whoever waited for it.
+                self.leave(name)
+            raise
+        finally:
+            timer.cancel()
+
+    def leave(self, name: LaneName) -> None:
+        """Give a place back; whoever waits has it at once."""
+        if name == 'free':
+            return
+        self._lanes[name].taken -= 1
+        # Room in one lane of pilots' work can be room in all others.
+        for lane in self._lanes.values():
+            lane.admit(pressed=self.pressed)
+
+    async def give_way(self) -> None:
+        """Rest for a moment in the middle of something long, if pilots press."""
+        await asyncio.sleep(_GIVE_WAY_SECONDS if self.pressed else 0)
+
+
+class _Lane:
+    """Places that are taken, and the queue for them."""
+
+    def __init__(self, width: Width) -> None:
+        self.width = width
+        self.taken = 0
+        self.queue: deque[asyncio.Future[None]] = deque()
+
+    def limit(self, *, pressed: bool) -> int:
+        return self.width.pressed if pressed else self.width.places
+
+    def admit(self, *, pressed: bool) -> None:
+        while self.queue and self.taken < self.limit(pressed=pressed):
+            turn = self.queue.popleft()
+            if not turn.done():
+                self.taken += 1
+                turn.set_result(None)
+
+
+def _refuse(turn: 'asyncio.Future[None]', name: LaneName) -> None:
+    if not turn.done():
+        turn.set_exception(_refusal(name))
+
+
+def _refusal(name: LaneName) -> Busy | Overloaded:
+    return Busy() if name in WORK else Overloaded()

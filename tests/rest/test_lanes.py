@@ -1,0 +1,191 @@
+"""Lanes: places, short waits, refusals, and what pilots' work has before all else."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from iceprod_tasks.domain.errors import Busy, Overloaded
+from iceprod_tasks.rest import lanes as lanes_module
+from iceprod_tasks.rest.application import make_application
+from iceprod_tasks.rest.lanes import WIDTHS, LaneName, Lanes, Width
+from iceprod_tasks.storage import POOL_SIZE
+
+NARROW: Mapping[LaneName, Width] = {
+    'report': Width(6, 6, 8, 0.1),
+    'claim': Width(6, 6, 8, 0.1),
+    'read': Width(2, 1, 1, 0.1),
+}
+RULES = make_application(None, None).wildcard_router.rules  # type: ignore[arg-type]
+
+
+async def taken(lanes: Lanes, name: LaneName, number: int) -> None:
+    """Take some places."""
+    for _ in range(number):
+        await lanes.enter(name)
+
+
+async def waiting(lanes: Lanes, name: LaneName) -> 'asyncio.Task[None]':
+    """Somebody who waits for a place."""
+    task = asyncio.create_task(lanes.enter(name))
+    await asyncio.sleep(0)
+    assert not task.done()
+    return task
+
+
+async def test_who_comes_when_all_places_are_taken_has_the_next_one_that_is_given_back() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+    later = await waiting(lanes, 'read')
+
+    lanes.leave('read')
+
+    async with asyncio.timeout(0.05):
+        await later
+
+
+async def test_who_waits_for_too_long_is_refused() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+
+    with pytest.raises(Overloaded):
+        await lanes.enter('read')
+
+
+async def test_pilots_who_wait_for_too_long_are_told_to_repeat() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 6)
+
+    with pytest.raises(Busy):
+        await lanes.enter('claim')
+
+
+async def test_who_finds_the_queue_full_is_refused_at_once() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+    first = await waiting(lanes, 'read')
+
+    with pytest.raises(Overloaded):
+        async with asyncio.timeout(0.05):
+            await lanes.enter('read')
+
+    lanes.leave('read')
+    await first
+
+
+async def test_a_refusal_leaves_the_queue_as_it_was() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            await lanes.enter('read')
+
+    lanes.leave('read')
+
+    await lanes.enter('read')
+
+
+async def test_reads_take_no_place_of_claims_and_reports() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+    await waiting(lanes, 'read')
+
+    async with asyncio.timeout(0.05):
+        await taken(lanes, 'claim', 6)
+        await taken(lanes, 'report', 6)
+
+
+async def test_claims_take_no_place_of_reports() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 6)
+    await waiting(lanes, 'claim')
+
+    async with asyncio.timeout(0.05):
+        await lanes.enter('report')
+
+
+async def test_while_pilots_press_others_have_fewer_places() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 4)
+
+    await lanes.enter('read')
+
+    with pytest.raises(Overloaded):
+        await lanes.enter('read')
+
+
+async def test_when_pilots_press_no_longer_others_have_all_places_again() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 4)
+    await lanes.enter('read')
+    later = await waiting(lanes, 'read')
+
+    lanes.leave('claim')
+
+    async with asyncio.timeout(0.05):
+        await later
+
+
+async def test_whoever_is_cancelled_as_the_turn_comes_gives_it_on() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+    later = await waiting(lanes, 'read')
+
+    lanes.leave('read')
+    later.cancel()
+    await asyncio.gather(later, return_exceptions=True)
+
+    async with asyncio.timeout(0.05):
+        await lanes.enter('read')
+
+
+async def test_whoever_is_cancelled_while_waiting_takes_nothing() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'read', 2)
+    later = await waiting(lanes, 'read')
+    later.cancel()
+    await asyncio.gather(later, return_exceptions=True)
+
+    lanes.leave('read')
+
+    async with asyncio.timeout(0.05):
+        await lanes.enter('read')
+
+
+async def test_what_is_free_needs_no_place() -> None:
+    lanes = Lanes({name: Width(0, 0, 0, 0) for name in WIDTHS})
+
+    await lanes.enter('free')
+
+
+async def test_something_long_rests_only_while_pilots_press(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, '_GIVE_WAY_SECONDS', 60)
+    lanes = Lanes(NARROW)
+    await lanes.give_way()
+    await taken(lanes, 'claim', 4)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await lanes.give_way()
+
+
+def test_the_driver_has_more_connections_than_all_lanes_have_places() -> None:
+    assert sum(width.places for width in WIDTHS.values()) <= POOL_SIZE - 16
+
+
+def test_even_while_pilots_press_each_lane_has_a_place() -> None:
+    assert all(width.pressed >= 1 for width in WIDTHS.values())
+
+
+def test_what_pilots_do_for_their_work_stands_in_their_lanes() -> None:
+    lanes = {
+        rule.matcher.regex.pattern.rpartition('/')[2].rstrip('$'): access.lane
+        for rule in RULES
+        for access in rule.target_kwargs['access'].values()
+        if access.lane in ('claim', 'report', 'free')
+    }
+
+    assert lanes == {
+        '(?:process|processing)': 'claim', 'heartbeat': 'report', '(?:reset|error)': 'report', 'failed': 'report',
+        'complete': 'report', 'hand_back': 'report', 'healthz': 'free', 'readyz': 'free',
+    }  # fmt: skip
