@@ -32,7 +32,7 @@ setup(
         'motor>=3.7',
         'orjson>=3.11',
         'psutil>=7',
-        'pyjwt>=2.10',
+        'pyjwt[crypto]>=2.10',
         'pymongo>=4.15',
         'rich>=14',
         'tornado>=6.5.7',

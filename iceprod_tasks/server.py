@@ -17,6 +17,7 @@ from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.body_limit import BodyLimit
 from iceprod_tasks.rest.draining_server import DrainingServer
 from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.openid import OpenId
 from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
@@ -107,7 +108,7 @@ async def running(
             log.warning('%s', warning, extra={'action': 'durability'})
         service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
         limit = settings.body_limit_bytes
-        identities = Identities(tokens, service)
+        identities = Identities(tokens, service, OpenId(settings) if settings.openid_url else None)
         await ends.enter_async_context(identities.kept())
         application = BodyLimit(make_application(service, identities, settings.rate_limit), limit)
         server = DrainingServer(application, max_body_size=limit, idle_connection_timeout=600)

@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from iceprod_tasks.domain.callers import ROLES
+from iceprod_tasks.domain.claim_rules import read_rules
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 
 MINIMUM_SECRET_BYTES = 32
 LONGEST_IDEMPOTENCY_HOURS = 8760.0
+_THIS_MACHINE = ('127.0.0.1', '::1', 'localhost')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,11 @@ class Settings:
         drain_notice_seconds: how long it goes on listening before that, telling that it is not ready.
         processes: how many processes serve the port.
         archive_dir: where archives of deleted datasets are written; None for `archive` in `data_dir`.
+        openid_url: the OpenID provider whose tokens are good; empty for none.
+        openid_audience: whom its tokens must be made for.
+        openid_name_claim: the claim with a user's name; empty for `preferred_username`, else `sub`.
+        openid_roles: who has which role, as `domain.claim_rules` says.
+        openid_groups: who is in which group, likewise.
     """
 
     mongodb_url: str = ''
@@ -80,6 +89,11 @@ class Settings:
     drain_seconds: float = 30.0
     drain_notice_seconds: float = 0.0
     processes: int = 1
+    openid_url: str = ''
+    openid_audience: str = ''
+    openid_name_claim: str = ''
+    openid_roles: tuple[str, ...] = ()
+    openid_groups: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -100,6 +114,11 @@ class Settings:
             port=_port(env['PORT']) if env.get('PORT') else None,
             token_secret=env.get('TOKEN_SECRET') or None,
             log_level=env.get('LOG_LEVEL') or None,
+            openid_url=env.get('OPENID_URL') or None,
+            openid_audience=env.get('OPENID_AUDIENCE') or None,
+            openid_name_claim=env.get('OPENID_NAME_CLAIM') or None,
+            openid_roles=_listed(env.get('OPENID_ROLES', '')),
+            openid_groups=_listed(env.get('OPENID_GROUPS', '')),
         )
 
     def override(self, **given: Any) -> Self:
@@ -129,6 +148,22 @@ class Settings:
             raise CannotStart(f'the retention must be between 0 and {LONGEST_DAYS} days')
         if not 0 < self.idempotency_hours <= LONGEST_IDEMPOTENCY_HOURS:
             raise CannotStart(f'idempotency keys must be kept for up to {LONGEST_IDEMPOTENCY_HOURS:g} hours')
+        self._check_openid()
+
+    def _check_openid(self) -> None:
+        try:
+            read_rules(self.openid_roles, ROLES)
+            read_rules(self.openid_groups)
+        except ValueError as error:
+            raise CannotStart(f'a rule of OPENID_ROLES or OPENID_GROUPS cannot be used: {error}') from error
+        if not self.openid_url:
+            return
+        if not keeps_secrets(self.openid_url):
+            raise CannotStart('OPENID_URL is not an https address; http is for this machine only')
+        if not self.openid_audience or not self.openid_roles:
+            raise CannotStart(
+                'with OPENID_URL, OPENID_AUDIENCE and OPENID_ROLES must say whom tokens are for and who may'
+            )
 
     @property
     def archives(self) -> Path:
@@ -155,10 +190,25 @@ class Settings:
         return kept
 
 
+def keeps_secrets(url: str) -> bool:
+    """Whether nobody between us and an address can listen, or speak in its place, and it has no secret itself."""
+    try:
+        parts = urlsplit(url)
+        private = parts.scheme == 'https' or (parts.scheme == 'http' and parts.hostname in _THIS_MACHINE)
+        # A password in an address would stand in logs.
+        return private and bool(parts.hostname) and parts.username is None and not parts.query
+    except ValueError:
+        return False
+
+
 def default_data_dir(environment: Mapping[str, str]) -> Path:
     """The XDG data folder of the service."""
     root = environment.get('XDG_DATA_HOME')
     return (Path(root) if root else Path.home() / '.local' / 'share') / 'iceprod-tasks'
+
+
+def _listed(text: str) -> tuple[str, ...] | None:
+    return tuple(each for each in text.split(';') if each.strip()) or None
 
 
 def _port(text: str) -> int:

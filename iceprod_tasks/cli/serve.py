@@ -11,6 +11,7 @@ import click
 
 from iceprod_tasks import processes, server
 from iceprod_tasks.cli.endings import plainly
+from iceprod_tasks.cli.openid_options import openid_options
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
@@ -80,6 +81,7 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     '--drain-notice', 'drain_notice_seconds', type=click.FloatRange(0), metavar='S',
     help='Time before that in which it still listens, not ready, for load balancers to see.  [default: 0]',
 )  # fmt: skip
+@openid_options
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
 @click.option('--allow-weak-durability', is_flag=True, help='Serve from a MongoDB that can lose results.')
 @click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')

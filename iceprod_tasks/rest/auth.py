@@ -16,12 +16,14 @@ ISSUER = 'iceprod-tasks'
 REQUIRED = ('exp', 'iat', 'iss', 'aud')
 """Claims that every token has, whoever has made it."""
 
+UNREADABLE = (jwt.InvalidTokenError, ValueError, ArithmeticError, RecursionError)
+"""What reading a token may end with."""
+
 _ALGORITHM = 'HS256'
 _LONGEST = 16 * 1024
 _LONGEST_ID = 255
 # Base64 without padding; what a lenient decoder would skip would make many tokens of one.
 _FORM = re.compile(r'[\w-]+\.[\w-]+\.[\w-]+', re.ASCII)
-_UNREADABLE = (jwt.InvalidTokenError, ValueError, ArithmeticError, RecursionError)
 
 
 class Tokens:
@@ -78,7 +80,7 @@ class Tokens:
             roles = frozenset(_strings(claims.get('roles'))) & frozenset(ROLES)
             caller = Caller(claims['sub'], roles, (*_strings(claims.get('groups')), *shared_groups(roles)))
             return proof_of(token, claims, caller)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise NotAuthenticated from error
 
 
@@ -103,9 +105,9 @@ def header_of(token: str) -> Mapping[str, Any]:
     """
     try:
         header: Mapping[str, Any] = jwt.get_unverified_header(token)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise NotAuthenticated from error
-    if 'crit' in header or 'b64' in header:
+    if not isinstance(header.get('alg'), str) or 'crit' in header or 'b64' in header:
         raise NotAuthenticated
     return header
 

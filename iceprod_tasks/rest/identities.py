@@ -13,6 +13,7 @@ from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller, Proof
 from iceprod_tasks.domain.errors import NotAuthenticated
 from iceprod_tasks.rest.auth import Tokens, bearer, header_of
+from iceprod_tasks.rest.openid import OpenId
 
 _KNOWN_AT_MOST = 10_000
 _KNOWN_SECONDS = 300.0
@@ -25,31 +26,32 @@ class Identities:
     Args:
         tokens: the service's own.
         service: what has the accounts, and knows which tokens are revoked.
+        openid: checks the tokens of a provider; None where there is none.
     """
 
-    def __init__(self, tokens: Tokens, service: Service) -> None:
+    def __init__(self, tokens: Tokens, service: Service, openid: OpenId | None = None) -> None:
         self.tokens = tokens
         self._service = service
+        self._openid = openid
         self._passwords = Passwords(service)
         # A pilot shows the same token again and again; its signature need not be checked each time.
         self._known: dict[str, tuple[Proof, float]] = {}
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """A block during which revocations of other processes are heard of.
+        """A block during which revocations of other processes, and keys of the provider, are heard of.
 
         Raises:
             Unavailable: the database does not answer.
         """
         await revoke.catch_up(self._service)
-        followers = [asyncio.create_task(revoke.follow(self._service))]
-        try:
+        async with contextlib.AsyncExitStack() as ends:
+            ends.callback(self._passwords.close)
+            if self._openid is not None:
+                await ends.enter_async_context(self._openid.kept())
+            follower = asyncio.create_task(revoke.follow(self._service))
+            ends.push_async_callback(_end, follower)
             yield
-        finally:
-            for follower in followers:
-                follower.cancel()
-            await asyncio.gather(*followers, return_exceptions=True)
-            self._passwords.close()
 
     async def caller(self, authorization: str | None, *, basic: bool = False) -> Caller:
         """Who the `Authorization` header of a request speaks for; see `proof`."""
@@ -91,8 +93,15 @@ class Identities:
         return proof
 
     async def _checked(self, token: str) -> Proof:
-        header_of(token)
+        header = header_of(token)
+        if self._openid is not None and self._openid.knows(header):
+            return await self._openid.proof(token, header)
         return self.tokens.proof(token)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _name_and_password(authorization: str) -> tuple[str, str]:
