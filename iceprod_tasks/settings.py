@@ -53,7 +53,7 @@ class Settings:
         archive_dir: where archives of deleted datasets are written; None for `archive` in `data_dir`.
     """
 
-    mongodb_url: str = ''
+    mongodb_url: str = field(default='', repr=False)
     mongodb_database: str = 'iceprod_tasks'
     host: str = '127.0.0.1'
     port: int = 8080

@@ -47,8 +47,8 @@ class Handler(Repeating, Admitted):
         """Take what the route table passes on.
 
         Args:
-            **handler_cfg: `service`, `tokens`, `lanes` and `rates` of the application, `access` and `keyed` of the
-                route.
+            **handler_cfg: `service`, `tokens`, `lanes` and `rates` of the application, `access`, `keyed` and
+                the readable path (`route`) of the route.
         """
         self.service = handler_cfg.get('service')  # type: ignore[assignment]
         self.tokens: Tokens = handler_cfg.get('tokens')  # type: ignore[assignment]
@@ -56,6 +56,8 @@ class Handler(Repeating, Admitted):
         self.rates: Rates = handler_cfg.get('rates')  # type: ignore[assignment]
         self.access: Mapping[str, Any] = handler_cfg.get('access', {})
         self._keyed: str = handler_cfg.get('keyed', '')
+        self.route: str = handler_cfg.get('route', '')
+        self.understood: Mapping[str, Any] = {}
 
     def set_default_headers(self) -> None:
         """JSON, from an unnamed version of us, never cached."""
@@ -123,6 +125,7 @@ class Handler(Repeating, Admitted):
         body = bodies.parse(self.request.body)
         bodies.check(body, schema)
         bodies.check_keys({key: value for key, value in body.items() if key not in free_keys})
+        self.understood = body
         return body
 
     def argument(self, name: str) -> str | None:
@@ -264,6 +267,8 @@ class Handler(Repeating, Admitted):
         if self._headers_written and self.request.connection is not None:
             # Half an answer is out: only a broken connection tells the client that the rest is missing.
             cast(Any, self.request.connection).stream.close()
+            self.set_status(status)
+            self._log()
             return
         super().send_error(status, **kwargs)
 
