@@ -86,7 +86,7 @@ class Handler(Repeating, Admitted):
         if not access.roles:
             return
         caller = self.tokens.caller(self.request.headers.get('Authorization'))
-        self.rates.take(caller)
+        await self.rates.take(caller)
         self.caller = caller.within(access.roles)
         if not self.caller.roles:
             raise errors.NotPermitted

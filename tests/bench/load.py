@@ -16,7 +16,9 @@ from collections import Counter
 from typing import Any
 
 REFUSED = (429, 503)
-NICENESS = 5
+NICENESS = 15
+WARM_SECONDS = 5.0
+"""Connections are made, and queues fill; what is done meanwhile does not count."""
 
 
 @dataclasses.dataclass
@@ -28,7 +30,7 @@ class Load:
         port: of the service.
         token: sent with each request.
         count: how many of them there are, each with a connection.
-        seconds: how long they go on.
+        seconds: how long they go on, once they have begun.
         patient: whether they do what `Retry-After` says.
         paths: what readers read, each of them one path.
         held: claims that heartbeats are for: task id and claim id.
@@ -104,7 +106,8 @@ class Work:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._end = time.monotonic() + load.seconds
+        self._begin = time.monotonic() + WARM_SECONDS
+        self._end = self._begin + load.seconds
         self.done = 0
         self.waits: list[float] = []
         self.statuses: Counter[int] = Counter()
@@ -133,7 +136,7 @@ class Work:
             path = f'/tasks/{json.loads(answer)["task_id"]}/task_actions/complete'
             # A report is repeated beyond the end: what was claimed is work that must not be lost.
             status, _ = await client.until_served('POST', path, {'claim_id': claim_id}, self._end + 30)
-            self.done += status == 200 and time.monotonic() < self._end
+            self.done += status == 200 and self._begin <= time.monotonic() < self._end
 
     async def _reader(self, client: Client, number: int) -> None:
         """Read the same over and over."""
@@ -143,7 +146,7 @@ class Work:
             status, _ = await client.until_served('GET', path, None, self._end)
             if status == 200:
                 self.waits.append(time.monotonic() - began)
-                self.done += 1
+                self.done += time.monotonic() >= self._begin
 
     async def _heart(self, client: Client, number: int) -> None:
         """A heartbeat a second for one of the claims that are held."""
