@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.masking import masked
 from iceprod_tasks.logs import JsonLines, _Malformed
+from iceprod_tasks.storage.client import connect
 from tests.leaks import leaks
 
 FORGED = 'x\n{"level": "INFO"}\r\x0b\x1c\x85\u2028\u2029\ud800\0"'
@@ -94,3 +96,19 @@ def test_what_tornado_quotes_of_broken_requests_is_left_out() -> None:
 )  # fmt: skip
 def test_the_search_for_secrets_finds_them(text: str, found: int) -> None:
     assert len(leaks(text, ['known one'])) == found
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'mongodb://ada:ze/bra@h', 'mongodb://ada:ze@bra@h', 'mongodb://ada:ze:bra@h', 'mongodb://ada:ze%bra@h',
+        'mongodb://ada:ze?bra@h/', 'mongodb://ada:zebra@h:port', 'ada:zebra@h', 'mongodb://ada:zebra@h/?zebra=1',
+        'mongodb://h/?tlsCertificateKeyFilePassword=zebra&authMechanism=zebra',
+    ],
+)  # fmt: skip
+async def test_what_is_said_of_a_connection_string_that_is_none_does_not_quote_its_password(url: str) -> None:
+    with pytest.raises(CannotStart) as error:
+        connect(url)
+
+    assert 'ze' not in masked(str(error.value)).replace('size', '')
+    assert 'bra' not in str(error.value)

@@ -81,8 +81,7 @@ class Handler(Repeating, Admitted):
         access = self.access.get(method)
         if access is None:
             raise HTTPError(405)
-        if access.new_work and self.service.drain.begun:
-            raise errors.Draining
+        self._check_drain(access)
         if not access.roles:
             return
         caller = self.tokens.caller(self.request.headers.get('Authorization'))
@@ -92,6 +91,7 @@ class Handler(Repeating, Admitted):
             raise errors.NotPermitted
         # Not before it is known who asks: tokens that take long to check must not keep pilots out.
         await self.admit(access.lane or lanes.BY_METHOD[method])
+        self._check_drain(access)
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
         key = self.key() if method == self._keyed else None
@@ -99,6 +99,10 @@ class Handler(Repeating, Admitted):
             await self._check_kept(access)
         else:
             await self.once(key, lambda: self._work(method, access))
+
+    def _check_drain(self, access: Any) -> None:
+        if access.new_work and self.service.drain.begun:
+            raise errors.Draining
 
     async def _check_kept(self, access: Any) -> None:
         if access.dataset == 'write' and not access.while_deleting:
