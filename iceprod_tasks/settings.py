@@ -62,7 +62,7 @@ class Settings:
         openid_groups: who is in which group, likewise.
     """
 
-    mongodb_url: str = ''
+    mongodb_url: str = field(default='', repr=False)
     mongodb_database: str = 'iceprod_tasks'
     host: str = '127.0.0.1'
     port: int = 8080

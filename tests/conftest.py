@@ -1,5 +1,6 @@
 """Fixtures for the whole suite: a real mongod and a real service for each test process, an empty database a test."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,28 @@ from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.server import Running, running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
+from tests.leaks import Listener
 
 SECRET = 'a secret for tests, of more than 32 bytes'
+
+
+@pytest.fixture(scope='session')
+def listener() -> Iterator[Listener]:
+    """Hears all that is logged in this test process."""
+    listener = Listener([SECRET])
+    ours = logging.getLogger('iceprod_tasks')
+    ours.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(listener)
+    yield listener
+    logging.getLogger().removeHandler(listener)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(listener: Listener) -> Iterator[None]:
+    """Fails a test in which a token, the secret or a password gets into the log."""
+    listener.heard.clear()
+    yield
+    assert listener.heard == []
 
 
 @pytest.fixture(scope='session')

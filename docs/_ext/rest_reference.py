@@ -10,10 +10,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from iceprod_tasks.rest.routing import Access, Route
+from iceprod_tasks.rest.routing import Access, Route, paths
 
-_GROUP = re.compile(r'\(\?P<(\w+)>[^)]*\)')
-_CHOICE = re.compile(r'\(\?:([^)]*)\)')
 _BODY = re.compile(r"(?:self\.body|bodies\.check)\((?:\w+, )?'(\w+)'")
 _HELPER = re.compile(r'self\.(_\w+)\(')
 _SECTIONS = {
@@ -21,15 +19,6 @@ _SECTIONS = {
     'Returns:': 'Answer',
 }  # fmt: skip
 _FIELD = re.compile(r'(?P<names>\w[\w, ()]*?): (?P<text>.+)')
-
-
-def paths(pattern: str) -> list[str]:
-    """The paths of a route as people write them; more than one where it has aliases."""
-    readable = _GROUP.sub(r'{\1}', pattern)
-    choice = _CHOICE.search(readable)
-    if choice is None:
-        return [readable]
-    return [readable[: choice.start()] + word + readable[choice.end() :] for word in choice[1].split('|')]
 
 
 def describe(route: Route, method: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from iceprod_tasks.client import (
     Unreachable,
 )
 from iceprod_tasks.domain import errors
+from iceprod_tasks.domain.masking import masked
 
 FAILED = 1
 USAGE = 2
@@ -48,7 +49,7 @@ EXIT_CODE_HERE: Mapping[type[errors.IceprodTasksError], int] = {
 
 def stop(text: str, exit_code: int = FAILED) -> NoReturn:
     """Say why on stderr, and end."""
-    click.echo(f'iceprod-tasks: {text}', err=True)
+    click.echo(f'iceprod-tasks: {masked(text)}', err=True)
     raise SystemExit(exit_code)
 
 

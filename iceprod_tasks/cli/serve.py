@@ -1,7 +1,6 @@
 """`iceprod-tasks serve`: run the service."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -9,17 +8,17 @@ from typing import Any, TypeVar
 
 import click
 
-from iceprod_tasks import processes, server
+from iceprod_tasks import logs, processes, server
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.cli.openid_options import openid_options
 from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.domain.masking import masked
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 from iceprod_tasks.settings import LONGEST_IDEMPOTENCY_HOURS, Settings
 
 T = TypeVar('T')
 
-_LOG_FORMAT = '%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s'
 _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child; child()')
 
 
@@ -115,13 +114,13 @@ def child() -> None:
 
 def run(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
     """Run to its end what this process is for."""
-    logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+    logs.configure(settings.log_level)
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         return runner.run(work)
 
 
 def _announce(line: str) -> None:
-    click.echo(line, err=True)
+    click.echo(masked(line), err=True)
 
 
 def _ceiling(given: tuple[str, ...]) -> dict[str, float] | None:

@@ -1,9 +1,8 @@
 """The native REST API as one Tornado application."""
 
-import logging
 from typing import Any
 
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.rest.handler import NotFoundHandler
@@ -26,9 +25,8 @@ from iceprod_tasks.rest.handlers import (
 from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.lanes import Lanes
 from iceprod_tasks.rest.rates import Rates
+from iceprod_tasks.rest.request_log import log_request
 from iceprod_tasks.rest.routing import specs
-
-log = logging.getLogger('iceprod_tasks.access')
 
 
 def make_application(service: Service, identities: Identities, rate_limit: float = 0) -> Application:
@@ -56,13 +54,5 @@ def make_application(service: Service, identities: Identities, rate_limit: float
         *specs((*tokens.ROUTES, *revocations.ROUTES), handler_cfg),
     ]
     return Application(
-        routes, default_handler_class=NotFoundHandler, log_function=_log_request, default_handler_args=handler_cfg
+        routes, default_handler_class=NotFoundHandler, log_function=log_request, default_handler_args=handler_cfg
     )
-
-
-def _log_request(handler: RequestHandler) -> None:
-    """One line a request, with the class that answered and no part of the URL but its path's kind."""
-    status = handler.get_status()
-    level = logging.WARNING if status >= 500 else logging.DEBUG
-    name, method = type(handler).__name__, handler.request.method
-    log.log(level, '%s %s %d %.1f ms', method, name, status, 1000 * handler.request.request_time())

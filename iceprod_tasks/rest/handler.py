@@ -47,8 +47,8 @@ class Handler(Repeating, Admitted):
         """Take what the route table passes on.
 
         Args:
-            **handler_cfg: `service`, `identities`, `lanes` and `rates` of the application, `access` and `keyed` of the
-                route.
+            **handler_cfg: `service`, `identities`, `lanes` and `rates` of the application, `access`, `keyed` and
+                the readable path (`route`) of the route.
         """
         self.service = handler_cfg.get('service')  # type: ignore[assignment]
         self.identities: Identities = handler_cfg.get('identities')  # type: ignore[assignment]
@@ -56,6 +56,8 @@ class Handler(Repeating, Admitted):
         self.rates: Rates = handler_cfg.get('rates')  # type: ignore[assignment]
         self.access: Mapping[str, Any] = handler_cfg.get('access', {})
         self._keyed: str = handler_cfg.get('keyed', '')
+        self.route: str = handler_cfg.get('route', '')
+        self.understood: Mapping[str, Any] = {}
 
     def set_default_headers(self) -> None:
         """JSON, from an unnamed version of us, never cached."""
@@ -79,17 +81,17 @@ class Handler(Repeating, Admitted):
         access = self.access.get(method)
         if access is None:
             raise HTTPError(405)
-        if access.new_work and self.service.drain.begun:
-            raise errors.Draining
+        self._check_drain(access)
         if not access.roles:
             return
         caller = await self.identities.caller(self.request.headers.get('Authorization'), basic=access.basic)
-        self.rates.take(caller)
+        await self.rates.take(caller)
         self.caller = caller.within(access.roles)
         if not self.caller.roles:
             raise errors.NotPermitted
         # Not before it is known who asks: tokens that take long to check must not keep pilots out.
         await self.admit(access.lane or lanes.BY_METHOD[method])
+        self._check_drain(access)
         if access.dataset is not None:
             await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
         key = self.key() if method == self._keyed else None
@@ -97,6 +99,10 @@ class Handler(Repeating, Admitted):
             await self._check_kept(access)
         else:
             await self.once(key, lambda: self._work(method, access))
+
+    def _check_drain(self, access: Any) -> None:
+        if access.new_work and self.service.drain.begun:
+            raise errors.Draining
 
     async def _check_kept(self, access: Any) -> None:
         if access.dataset == 'write' and not access.while_deleting:
@@ -123,6 +129,7 @@ class Handler(Repeating, Admitted):
         body = bodies.parse(self.request.body)
         bodies.check(body, schema)
         bodies.check_keys({key: value for key, value in body.items() if key not in free_keys})
+        self.understood = body
         return body
 
     def argument(self, name: str) -> str | None:
@@ -264,6 +271,8 @@ class Handler(Repeating, Admitted):
         if self._headers_written and self.request.connection is not None:
             # Half an answer is out: only a broken connection tells the client that the rest is missing.
             cast(Any, self.request.connection).stream.close()
+            self.set_status(status)
+            self._log()
             return
         super().send_error(status, **kwargs)
 

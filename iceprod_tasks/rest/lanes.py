@@ -1,13 +1,15 @@
 """Lanes: how much is worked on at once, by kind; what pilots need for their work has places that nothing else takes.
 
-A request needs a place in its lane. When all are taken it waits for a short time, in a queue of bounded length, and is
-refused after that. Refusing late costs less than refusing at once: who is refused comes back.
+A request needs a place in its lane. When all are taken it waits for some seconds, in a queue of bounded length, and is
+refused after that. Nobody is refused at once: to refuse costs a tenth of a claim, and who is refused comes back. While
+clients wait they cost nothing, and there are no more of them than connections.
 
 While pilots press, that is while many of their claims and reports are under way, the other lanes have fewer places, so
 that the process's time goes to pilots first; but never to them alone.
 """
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +34,9 @@ BY_METHOD: Mapping[str, LaneName] = {
 _PRESSING = 4
 """So many claims and reports under way or waiting are more than a service does at its ease."""
 _GIVE_WAY_SECONDS = 0.25
+_HOLD_SECONDS = 1.0
+"""How long a refusal is held back that needs no waiting."""
+_JITTER = (0.75, 1.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Width:
         places: requests that are worked on at once.
         pressed: the same while pilots press.
         waiting: requests that wait for a place.
-        wait_seconds: how long one waits at the most.
+        wait_seconds: how long one waits at the most, a quarter more or less.
     """
 
     places: int
@@ -52,12 +57,12 @@ class Width:
 
 
 WIDTHS: Mapping[LaneName, Width] = {
-    'report': Width(16, 16, 1024, 4.0),
-    'claim': Width(8, 8, 1024, 2.0),
-    'read': Width(16, 3, 512, 2.0),
-    'list': Width(6, 1, 512, 2.0),
-    'write': Width(16, 3, 64, 2.0),
-    'bulk': Width(8, 2, 64, 2.0),
+    'report': Width(16, 16, 4096, 10.0),
+    'claim': Width(8, 8, 4096, 10.0),
+    'read': Width(16, 3, 1024, 5.0),
+    'list': Width(6, 1, 1024, 5.0),
+    'write': Width(16, 3, 256, 5.0),
+    'bulk': Width(8, 2, 256, 5.0),
 }
 """Every lane but `free`, which has no end. Who waits in an upper one is let in before who waits in a lower one."""
 
@@ -92,6 +97,7 @@ class Lanes:
             lane.taken += 1
             return
         if len(lane.queue) >= lane.width.waiting:
+            await hold_back()
             raise _refusal(name)
         await self._turn(name, lane)
 
@@ -99,7 +105,7 @@ class Lanes:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         lane.queue.append(turn)
-        timer = loop.call_later(lane.width.wait_seconds, _refuse, turn, name)
+        timer = loop.call_later(lane.width.wait_seconds * _jitter(), _refuse, turn, name)
         try:
             await turn
         except BaseException:
@@ -143,6 +149,15 @@ class _Lane:
             if not turn.done():
                 self.taken += 1
                 turn.set_result(None)
+
+
+async def hold_back() -> None:
+    """Wait a little before a refusal: who is refused at once comes back at once."""
+    await asyncio.sleep(_HOLD_SECONDS * _jitter())
+
+
+def _jitter() -> float:
+    return random.uniform(*_JITTER)  # noqa: S311 - no secret
 
 
 def _refuse(turn: 'asyncio.Future[None]', name: LaneName) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import Overloaded
+from iceprod_tasks.rest.lanes import hold_back
 
 _BURST_SECONDS = 2.0
 _KNOWN_AT_MOST = 10_000
@@ -24,8 +25,8 @@ class Rates:
         self._clock = clock
         self._buckets: dict[tuple[str, frozenset[str]], tuple[float, float]] = {}
 
-    def take(self, caller: Caller) -> None:
-        """Take a permit for one request.
+    async def take(self, caller: Caller) -> None:
+        """Take a permit for one request; a refusal takes a second.
 
         Raises:
             Overloaded: the caller has none left.
@@ -41,4 +42,5 @@ class Rates:
         if len(self._buckets) > _KNOWN_AT_MOST:
             self._buckets.pop(next(iter(self._buckets)))
         if permits < 1:
+            await hold_back()
             raise Overloaded

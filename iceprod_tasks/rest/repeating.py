@@ -25,7 +25,8 @@ class Repeating(RequestHandler):
     service: Service
     caller: Caller
     _origin: Origin | None = None
-    _said: bytes = b''
+    said: bytes = b''
+    """The answer's body, unless it is a stream."""
 
     @property
     def origin(self) -> Origin:
@@ -47,7 +48,7 @@ class Repeating(RequestHandler):
 
     def say(self, body: bytes) -> None:
         """Answer with a text; it is sent when the method returns."""
-        self._said = body
+        self.said = body
         self.write(body)
 
     async def once(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -65,7 +66,7 @@ class Repeating(RequestHandler):
         async def from_origin(origin: Origin) -> Answer:
             self._origin = origin
             await work()
-            return Answer(self._said, {'status': self.get_status(), 'location': self._headers.get('Location')})
+            return Answer(self.said, {'status': self.get_status(), 'location': self._headers.get('Location')})
 
         answer, replayed = await remember.remember(self.service, self._asked(key), from_origin)
         # First and later answers go the same way, so that they are the same.

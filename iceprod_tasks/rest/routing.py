@@ -1,5 +1,6 @@
 """Routes as data: a path, the class that handles it, and who may use each of its methods."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,6 +13,9 @@ TASK = r'(?P<task_id>\w+)'
 JOB = r'(?P<job_id>\w+)'
 STATUS = r'(?P<status>\w+)'
 NAME = r'(?P<name>[^/?#]+)'
+
+_GROUP = re.compile(r'\(\?P<(\w+)>[^)]*\)')
+_CHOICE = re.compile(r'\(\?:([^)]*)\)')
 
 RouteSpec = tuple[str, type[Handler], dict[str, Any]]
 
@@ -83,7 +87,29 @@ class Route:
 
     def spec(self, handler_cfg: Mapping[str, Any]) -> RouteSpec:
         """The row in Tornado's form, with the arguments that its handler is made with."""
-        return self.path, self.handler, {**handler_cfg, 'access': self.access, 'keyed': self.keyed}
+        return (
+            self.path,
+            self.handler,
+            {
+                **handler_cfg,
+                'access': self.access,
+                'keyed': self.keyed,
+                'route': paths(self.path)[0],
+            },
+        )
+
+
+def paths(pattern: str) -> list[str]:
+    """The paths of a route as people write them; more than one where it has aliases.
+
+    Args:
+        pattern: the route's regular expression.
+    """
+    readable = _GROUP.sub(r'{\1}', pattern)
+    choice = _CHOICE.search(readable)
+    if choice is None:
+        return [readable]
+    return [readable[: choice.start()] + word + readable[choice.end() :] for word in choice[1].split('|')]
 
 
 def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[RouteSpec]:

@@ -18,6 +18,7 @@ from uuid import uuid4
 import psutil
 
 from tests.journeys.commands import ROOT
+from tests.leaks import leaks_in
 
 MARK = 'ICEPROD_TASKS_FAULTS'
 """An environment variable by which everything that a run started is found, whoever its parent is by now."""
@@ -108,6 +109,7 @@ class Processes:
         for process in self._started:
             process.kill()
         self.end_strays()
+        assert kind is not None or leaks_in(self._logs) == []
 
     def start(self, name: str, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
         """Start a program, in the folder of the repository.
@@ -158,7 +160,7 @@ class Processes:
 
 def plain_environment() -> dict[str, str]:
     """The few variables that every program gets; none of ours changes how it works."""
-    return {name: os.environ[name] for name in ('PATH', 'HOME', 'LANG') if name in os.environ}
+    return {name: os.environ[name] for name in ('PATH', 'HOME', 'LANG', 'PYTHONPATH') if name in os.environ}
 
 
 def free_ports(count: int) -> list[int]:

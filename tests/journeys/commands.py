@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.leaks import leaks_in
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / 'docs' / 'examples' / 'primes.json'
 COMMAND = [sys.executable, '-m', 'iceprod_tasks.cli.main']
@@ -29,7 +31,7 @@ class Commands:
         self.port = free_port()
         self.url = f'http://127.0.0.1:{self.port}'
         self.started: list[subprocess.Popen[str]] = []
-        kept = {name: os.environ[name] for name in ('PATH', 'HOME', 'LANG') if name in os.environ}
+        kept = {name: os.environ[name] for name in ('PATH', 'HOME', 'LANG', 'PYTHONPATH') if name in os.environ}
         self.environment = {
             **kept, 'XDG_DATA_HOME': str(folder), 'PORT': str(self.port), 'ICEPROD_TASKS_SERVER': self.url,
         }  # fmt: skip
@@ -43,6 +45,7 @@ class Commands:
         for process in self.started:
             process.kill()
             process.communicate()
+        assert kind is not None or leaks_in(self.folder) == []
 
     def start(self, *arguments: str, log: str) -> subprocess.Popen[str]:
         """A command in the background; what it says goes to a file."""

@@ -1,5 +1,6 @@
 """Several processes behind one port: equal, started again, ended together."""
 
+import json
 import re
 import signal
 import socket
@@ -75,8 +76,8 @@ def test_on_a_free_port_it_says_which_and_its_log_says_who_speaks(commands: Comm
     for _ in range(20):
         assert httpx2.get(f'http://127.0.0.1:{port[1]}/readyz').status_code == 200
 
-    lines = re.findall(r'^\S+ \S+ DEBUG (\d+) iceprod_tasks.access', commands.log('serve.log'), re.M)
-    spoken = {int(pid) for pid in lines}
+    lines = [json.loads(line) for line in commands.log('serve.log').splitlines() if line.startswith('{')]
+    spoken = {line['process'] for line in lines if line['logger'] == 'iceprod_tasks.access'}
     assert spoken <= {child.pid for child in children(service)}
     assert spoken
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -11,15 +12,16 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from iceprod_tasks.actions.service import Service
+from iceprod_tasks.actions.service import Drain, Service
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.lanes import LaneName, Lanes, Width
 from iceprod_tasks.rest.rates import Rates
-from iceprod_tasks.rest.routing import EVERYONE, Route, in_lane, specs
+from iceprod_tasks.rest.routing import EVERYONE, Route, begins_work, in_lane, specs
 from tests.conftest import SECRET
 
 WIDTHS: Mapping[LaneName, Width] = {name: Width(1, 1, 0, 0.05) for name in ('claim', 'report', 'read', 'write')}
+WAITING: Mapping[LaneName, Width] = {name: Width(1, 1, 1, 5) for name in WIDTHS}
 MEGABYTE = b' ' * 1024 * 1024
 
 
@@ -63,13 +65,15 @@ class Large(Handler):
 class Up:
     """A server with these handlers, and narrow lanes."""
 
-    def __init__(self, api: Any, rates: Rates, widths: Mapping[LaneName, Width] = WIDTHS) -> None:
+    def __init__(
+        self, api: Any, rates: Rates, widths: Mapping[LaneName, Width] = WIDTHS, drain: Drain | None = None
+    ) -> None:
         self.tokens = Tokens(SECRET)
         self.lanes = Lanes(widths)
-        service: Service = api.service
+        service: Service = replace(api.service, drain=drain or Drain())
         cfg = {'service': service, 'tokens': self.tokens, 'lanes': self.lanes, 'rates': rates}
         routes = (
-            Route('/slow', Slow, {'get': EVERYONE, 'post': in_lane('claim', EVERYONE)}),
+            Route('/slow', Slow, {'get': EVERYONE, 'post': in_lane('claim', begins_work(EVERYONE))}),
             Route(r'/failing/(?P<how>\w+)', Failing, {'get': EVERYONE}),
             Route('/large', Large, {'get': EVERYONE}),
         )
@@ -111,6 +115,22 @@ async def serving(api: Any, per_second: float = 0, **options: Any) -> AsyncItera
 
 def asks_to_come_back(answer: httpx2.Response) -> bool:
     return 1 <= int(answer.headers['Retry-After']) <= 3
+
+
+async def test_among_hundreds_of_long_lists_every_claim_is_served(api: Any) -> None:
+    claims, lists = 30, 300
+    for number in range(claims):
+        await api.add_task(name=f'n{number}', text='x' * 10_000)
+    headers = {'Authorization': f'Bearer {api.token("system")}'}
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(base_url=api.url, headers=headers, timeout=60, limits=limits) as http:
+        reading = [asyncio.create_task(http.get('/tasks')) for _ in range(lists)]
+        await asyncio.sleep(0.1)
+        claimed = await asyncio.gather(*(http.post('/task_actions/process', json={}) for _ in range(claims)))
+        read = await asyncio.gather(*reading)
+
+    assert {answer.status_code for answer in claimed} == {200}
+    assert {answer.status_code for answer in read} <= {200, 429}
 
 
 async def test_a_read_without_a_place_is_429(api: Any) -> None:
@@ -174,10 +194,18 @@ async def test_a_client_that_goes_away_from_a_large_answer_gives_its_place_back(
         await up.until_free('read')
 
 
+async def test_who_waits_for_a_place_while_the_service_stops_begins_nothing(api: Any) -> None:
+    drain = Drain()
+    async with serving(api, widths=WAITING, drain=drain) as up, up.asked('POST'):
+        waiting = asyncio.create_task(up.http.post('/slow'))
+        await asyncio.sleep(0.2)
+        drain.begin()
+
+    assert (await waiting).status_code == 503
+
+
 async def test_nothing_is_begun_for_a_client_that_has_gone_while_it_waited(api: Any) -> None:
-    async with serving(
-        api, widths={'claim': Width(1, 1, 1, 5), 'report': Width(1, 1, 0, 0), 'read': Width(1, 1, 1, 5)}
-    ) as up:
+    async with serving(api, widths=WAITING) as up:
         async with up.asked('GET'):
             begun = Slow.begun
             with pytest.raises(httpx2.ReadTimeout):

@@ -1,6 +1,7 @@
 """Lanes: places, short waits, refusals, and what pilots' work has before all else."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -14,7 +15,7 @@ from iceprod_tasks.storage import POOL_SIZE
 NARROW: Mapping[LaneName, Width] = {
     'report': Width(6, 6, 8, 0.1),
     'claim': Width(6, 6, 8, 0.1),
-    'read': Width(2, 1, 1, 0.1),
+    'read': Width(2, 1, 1, 0.2),
 }
 RULES = make_application(None, None).wildcard_router.rules  # type: ignore[arg-type]
 
@@ -60,15 +61,18 @@ async def test_pilots_who_wait_for_too_long_are_told_to_repeat() -> None:
         await lanes.enter('claim')
 
 
-async def test_who_finds_the_queue_full_is_refused_at_once() -> None:
+async def test_who_finds_the_queue_full_is_refused_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, '_HOLD_SECONDS', 0.08)
     lanes = Lanes(NARROW)
     await taken(lanes, 'read', 2)
     first = await waiting(lanes, 'read')
 
+    began = time.monotonic()
     with pytest.raises(Overloaded):
-        async with asyncio.timeout(0.05):
-            await lanes.enter('read')
+        await lanes.enter('read')
 
+    assert time.monotonic() - began >= 0.06
+    assert not first.done()
     lanes.leave('read')
     await first
 
