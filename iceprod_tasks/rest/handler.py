@@ -16,7 +16,9 @@ from iceprod_tasks.domain import errors
 from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.content_type import check_content_type
 from iceprod_tasks.rest.repeating import Repeating
+from iceprod_tasks.rest.strict_json import bounded
 
 log = logging.getLogger('iceprod_tasks.rest')
 
@@ -28,6 +30,7 @@ STATUS_OF_ERROR: Mapping[type[errors.IceprodTasksError], int] = {
     errors.Conflict: 409,
     errors.ClaimOver: 410,
     errors.TooLarge: 413,
+    errors.UnsupportedMediaType: 415,
     errors.Unavailable: 503,
 }
 """The HTTP status of each error; a class that is not named has its nearest base's."""
@@ -65,6 +68,7 @@ class Handler(Repeating):
             BeingDeleted: the request would change a dataset that is being deleted.
             InvalidRequest: the key is none.
             Draining: it would begin something, and this process is stopping.
+            UnsupportedMediaType: the body is not JSON.
         """
         method = (self.request.method or '').lower()
         access = self.access.get(method)
@@ -72,6 +76,8 @@ class Handler(Repeating):
             raise HTTPError(405)
         if access.new_work and self.service.drain.begun:
             raise errors.Draining
+        if self.request.body:
+            check_content_type(self.request.headers)
         if not access.roles:
             return
         self.caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
@@ -134,7 +140,7 @@ class Handler(Repeating):
         """
         text = self.argument(name)
         try:
-            return None if text is None else bodies.bounded(int(text))
+            return None if text is None else bounded(int(text))
         except ValueError:
             raise errors.InvalidRequest(f'Bad argument "{name}": must be integer') from None
 
