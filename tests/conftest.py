@@ -90,8 +90,10 @@ class Api:
         return other
 
     async def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
-        """Send a request; `body` is sent as JSON, `content` in options as it is."""
+        """Send a request; `body` is sent as JSON, `content` in options as it is, said to be JSON."""
         headers = {'Authorization': f'Bearer {self._token}', **options.pop('headers', {})}
+        if 'content' in options:
+            headers.setdefault('Content-Type', 'application/json')
         if body is not None:
             options['json'] = body
         response = await self._http.request(method, path, headers=headers, **options)

@@ -15,6 +15,7 @@
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
     ├── TooLarge                more than the service takes in one request
+    ├── UnsupportedMediaType    the body is not written in what the service reads
     ├── Overloaded              more than the service takes at once, of all or of this caller: repeat later
     ├── BrokenExport            a file is not a whole export that this release can read
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
@@ -134,6 +135,10 @@ class ClaimOver(IceprodTasksError):
 
 class TooLarge(IceprodTasksError):
     """The request is too large."""
+
+
+class UnsupportedMediaType(IceprodTasksError):
+    """A body must be JSON: send it with Content-Type: application/json."""
 
 
 class Overloaded(IceprodTasksError):

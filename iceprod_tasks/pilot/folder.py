@@ -61,10 +61,13 @@ class Folder:
 
 
 def end_of(stream: IO[bytes]) -> str:
-    """The last 64 KiB of a file as text, still at most 64 KiB where bytes that are no UTF-8 had to be replaced."""
+    """The last 64 KiB of a file as text, still at most 64 KiB where bytes that are no text had to be replaced.
+
+    NUL is one of them: the service takes none, and a report must never be refused for what a command prints.
+    """
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - END_BYTES))
-    text = stream.read(END_BYTES).decode('utf-8', errors='replace')
+    text = stream.read(END_BYTES).decode('utf-8', errors='replace').replace('\0', '\ufffd')
     return text.encode()[-END_BYTES:].decode('utf-8', errors='ignore')
 
 

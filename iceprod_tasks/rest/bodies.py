@@ -1,4 +1,4 @@
-"""JSON in and out: reading bodies, checking them against `schemas/`, writing answers."""
+"""JSON in and out: checking bodies against `schemas/`, writing answers."""
 
 import functools
 import json
@@ -15,9 +15,8 @@ from jsonschema import Draft202012Validator, validators
 
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.times import wire_time
+from iceprod_tasks.rest.strict_json import parse as parse
 
-DEEPEST = 32
-_INT64 = 2**63
 _SHOWN_CHARACTERS = 200
 _PYTHON_TYPES = {
     'string': str, 'integer': int, 'number': float, 'object': dict, 'array': list, 'boolean': bool, 'null': type(None),
@@ -33,47 +32,6 @@ def _time(value: Any) -> str:
     if isinstance(value, datetime):
         return wire_time(value)
     raise TypeError(f'{type(value).__name__} is not JSON')
-
-
-def parse(text: bytes) -> dict[str, Any]:
-    """The JSON object that is a request's body.
-
-    Raises:
-        InvalidRequest: the text is no JSON, no object, too deep, or has a number the database cannot hold.
-    """
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest('the body is not valid JSON') from error
-    if not isinstance(value, dict):
-        raise InvalidRequest('the body must be a JSON object')
-    _check_numbers(value, DEEPEST)
-    return value
-
-
-def _check_numbers(value: Any, deeper: int) -> None:
-    if isinstance(value, list | dict):
-        if not deeper:
-            raise InvalidRequest(f'the body is deeper than {DEEPEST} levels')
-        for item in value if isinstance(value, list) else value.values():
-            # Most bodies are long lists of strings.
-            if not isinstance(item, str):
-                _check_numbers(item, deeper - 1)
-    elif isinstance(value, int):
-        bounded(value)
-    elif isinstance(value, float) and abs(value) == float('inf'):
-        raise InvalidRequest('the body has a number that is not finite')
-
-
-def bounded(value: int) -> int:
-    """An integer that the database can hold.
-
-    Raises:
-        InvalidRequest: it has more than 64 bits.
-    """
-    if not -_INT64 <= value < _INT64:
-        raise InvalidRequest('an integer has more than 64 bits')
-    return value
 
 
 def check(body: Mapping[str, Any], schema: str) -> None:

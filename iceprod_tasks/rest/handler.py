@@ -5,7 +5,6 @@ import random
 import uuid
 from asyncio import Future
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
@@ -13,9 +12,10 @@ from tornado.web import HTTPError
 
 from iceprod_tasks.actions import permit
 from iceprod_tasks.domain import errors
-from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies, lanes
 from iceprod_tasks.rest.admitted import Admitted
+from iceprod_tasks.rest.arguments import Arguments
+from iceprod_tasks.rest.content_type import check_content_type
 from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.repeating import Repeating
@@ -30,6 +30,7 @@ STATUS_OF_ERROR: Mapping[type[errors.IceprodTasksError], int] = {
     errors.Conflict: 409,
     errors.ClaimOver: 410,
     errors.TooLarge: 413,
+    errors.UnsupportedMediaType: 415,
     errors.Overloaded: 429,
     errors.Unavailable: 503,
 }
@@ -40,7 +41,7 @@ RETRY_AFTER_SECONDS = (1, 3)
 _FLUSH_BYTES = 64 * 1024
 
 
-class Handler(Repeating, Admitted):
+class Handler(Arguments, Repeating, Admitted):
     """What all handlers share."""
 
     def initialize(self, **handler_cfg: Any) -> None:
@@ -72,16 +73,20 @@ class Handler(Repeating, Admitted):
             NotAuthenticated: no valid token.
             NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
             BeingDeleted: the request would change a dataset that is being deleted.
-            InvalidRequest: the key is none.
+            InvalidRequest: the key is none, or the path or the query is not what they may be.
             Draining: it would begin something, and this process is stopping.
             Busy: too many pilots ask at once.
             Overloaded: too many others ask at once, or this caller too often.
+            UnsupportedMediaType: the body is not JSON.
         """
         method = (self.request.method or '').lower()
         access = self.access.get(method)
         if access is None:
             raise HTTPError(405)
         self._check_drain(access)
+        self.check_arguments()
+        if self.request.body:
+            check_content_type(self.request.headers)
         if not access.roles:
             return
         caller = await self.identities.caller(self.request.headers.get('Authorization'), basic=access.basic)
@@ -131,83 +136,6 @@ class Handler(Repeating, Admitted):
         bodies.check_keys({key: value for key, value in body.items() if key not in free_keys})
         self.understood = body
         return body
-
-    def argument(self, name: str) -> str | None:
-        """An argument of the query: the first of its name, stripped; or of the body of a GET, as old clients send it.
-
-        Raises:
-            InvalidRequest: the body is no JSON object.
-        """
-        values = self.get_query_arguments(name)
-        if values:
-            return values[0]
-        if self.request.method == 'GET' and self.request.body:
-            value = bodies.parse(self.request.body).get(name)
-            return None if value is None else str(value)
-        return None
-
-    def integer(self, name: str) -> int | None:
-        """An argument that is an integer, None when absent.
-
-        Raises:
-            InvalidRequest: it is something else.
-        """
-        text = self.argument(name)
-        try:
-            return None if text is None else bodies.bounded(int(text))
-        except ValueError:
-            raise errors.InvalidRequest(f'Bad argument "{name}": must be integer') from None
-
-    def number(self, name: str) -> int:
-        """An argument that says how many, 0 when absent, which means all.
-
-        Raises:
-            InvalidRequest: it is no integer, or less than 0.
-        """
-        number = self.integer(name) or 0
-        if not 0 <= number < 2**31:
-            raise errors.InvalidRequest(f'Bad argument "{name}": must be from 0 to 2147483647')
-        return number
-
-    def flag(self, name: str) -> bool:
-        """An argument that is true or false, false when absent; in any of the words that old clients use."""
-        return (self.argument(name) or '').lower() in ('true', 't', 'yes', 'y', '1')
-
-    def boolean(self, name: str) -> bool | None:
-        """An argument that is `true` or `false`, None when absent.
-
-        Raises:
-            InvalidRequest: it is something else.
-        """
-        text = self.argument(name)
-        if text not in (None, 'true', 'false'):
-            raise errors.InvalidRequest(f'Bad argument "{name}": must be true or false')
-        return None if text is None else text == 'true'
-
-    def time(self, name: str) -> datetime | None:
-        """An argument that is a time, None when absent.
-
-        Raises:
-            InvalidRequest: it is something else.
-        """
-        text = self.argument(name)
-        return read_time(text, name) if text else None
-
-    def words(self, name: str) -> list[str]:
-        """An argument that is a list of words with `|` between them; empty when absent."""
-        return [word for word in (self.argument(name) or '').split('|') if word]
-
-    def keys(self) -> list[str]:
-        """The argument `keys`: plain names of fields.
-
-        Raises:
-            InvalidRequest: one is not a plain name.
-        """
-        keys = self.words('keys')
-        for key in keys:
-            if any(mark in key for mark in '$.\0'):
-                raise errors.InvalidRequest(f'"keys" takes plain field names, not {key[:100]!r}')
-        return list(dict.fromkeys(keys))
 
     def answer(self, value: Any, status: int = 200) -> None:
         """Answer with JSON; it is sent when the method returns."""

@@ -13,7 +13,8 @@ _COMPARISONS = {
 }  # fmt: skip
 _LISTS = frozenset({'one_of', 'none_of'})
 _LONGEST_LIST = 1000
-_REQUIREMENT = re.compile(r'requirements\.[^$.\0]+')
+_LONGEST_TEXT = 4096
+_REQUIREMENT = re.compile(r'requirements\.[^$.\x00-\x1f\x7f]{1,255}')
 
 
 def conditions(query_params: Mapping[str, Any]) -> list[Condition]:
@@ -63,4 +64,6 @@ def _value(field: str, comparison: str, value: Any) -> Any:
 def _scalar(field: str, value: Any) -> Any:
     if isinstance(value, dict | list):
         raise InvalidRequest(f'query_params: {field} takes plain values')
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise InvalidRequest(f'query_params: {field} takes texts of at most {_LONGEST_TEXT} characters')
     return value

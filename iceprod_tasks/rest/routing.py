@@ -8,11 +8,15 @@ from typing import Any, Literal
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.lanes import LaneName
 
-DATASET = r'(?P<dataset_id>\w+)'
-TASK = r'(?P<task_id>\w+)'
-JOB = r'(?P<job_id>\w+)'
-STATUS = r'(?P<status>\w+)'
-NAME = r'(?P<name>[^/?#]+)'
+ID = '[A-Za-z0-9_]{1,255}'
+"""An id or a status in a path."""
+
+DATASET = rf'(?P<dataset_id>{ID})'
+TASK = rf'(?P<task_id>{ID})'
+JOB = rf'(?P<job_id>{ID})'
+STATUS = rf'(?P<status>{ID})'
+# As it is quoted: 255 characters of four bytes have three times as many.
+NAME = r'(?P<name>[^/?#]{1,3060})'
 
 _GROUP = re.compile(r'\(\?P<(\w+)>[^)]*\)')
 _CHOICE = re.compile(r'\(\?:([^)]*)\)')

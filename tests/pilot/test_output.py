@@ -27,6 +27,16 @@ async def test_bytes_that_are_no_text_are_replaced_within_the_bound(service: Fak
     assert report['stdout'].endswith('\ufffdend')
 
 
+async def test_nul_is_replaced_since_the_service_takes_none(service: FakeService, fly: Fly) -> None:
+    service.add('head -c 200000 /dev/zero; printf "a\\0b" | tee /dev/stderr')
+
+    [report] = await fly()
+
+    assert len(report['stdout'].encode()) <= END
+    assert report['stdout'].endswith('\ufffda\ufffdb')
+    assert report['stderr'] == 'a\ufffdb'
+
+
 async def test_a_process_left_in_the_background_holds_up_nobody(service: FakeService, fly: Fly) -> None:
     service.add('sleep 600 & echo $!')
     began = time.monotonic()

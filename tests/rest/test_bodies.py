@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from iceprod_tasks.domain.datasets import DATASET_STATUSES
-from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.jobs import JOB_STATUSES
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.rest import bodies
@@ -44,16 +43,3 @@ def test_no_schema_brings_its_own_dialect_into_another(name: str) -> None:
 
     assert json.dumps(whole).count('"$schema"') == own + 1
     assert '"$ref"' not in json.dumps(whole)
-
-
-@pytest.mark.parametrize(
-    'text', [b'{"a": 9223372036854775807}', b'{"a": -9223372036854775808}', b'{"a": 1e308}', b' {} ']
-)
-def test_numbers_that_fit_are_read(text: bytes) -> None:
-    assert bodies.parse(text) == json.loads(text)
-
-
-@pytest.mark.parametrize('text', [b'{"a": 9223372036854775808}', b'{"a": [[1e400]]}'])
-def test_numbers_that_do_not_fit_are_refused_at_any_depth(text: bytes) -> None:
-    with pytest.raises(InvalidRequest):
-        bodies.parse(text)

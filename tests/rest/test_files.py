@@ -75,7 +75,7 @@ INVALID = 'invalid file data'
     ('changes', 'reason'),
     [
         ({'filename': 5}, "key filename should be of type <class 'str'>"), ({'filename': ''}, 'key filename'),
-        ({'filename': 'a\n'}, 'key filename'), ({'filename': 'a\0b'}, 'key filename'), ({'movement': 'up'}, INVALID),
+        ({'filename': 'a\n'}, 'key filename'), ({'filename': 'a\x7fb'}, 'key filename'), ({'movement': 'up'}, INVALID),
         ({'movement': 5}, INVALID), ({'movement': ['input']}, INVALID), ({'local': 5}, 'key local should be of type'),
         ({'local': '/etc/passwd'}, INVALID), ({'local': '../x'}, INVALID), ({'local': 'a/../../x'}, INVALID),
         ({'local': 'a\nb'}, 'key local'), ({'compression': 'rar'}, INVALID), ({'compression': 1}, INVALID),

@@ -3,10 +3,10 @@
 from iceprod_tasks.actions import keep_logs
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, OPERATORS, OWNERS_READ, OWNERS_WRITE, PILOTS, TASK, Route, in_lane
+from iceprod_tasks.rest.routing import DATASET, ID, OPERATORS, OWNERS_READ, OWNERS_WRITE, PILOTS, TASK, Route, in_lane
 from iceprod_tasks.storage.logs import LogSelection
 
-LOG = r'(?P<log_id>\w+)'
+LOG = rf'(?P<log_id>{ID})'
 
 
 class MultiLogsHandler(Handler):

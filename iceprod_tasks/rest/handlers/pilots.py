@@ -2,10 +2,10 @@
 
 from iceprod_tasks.actions import register
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import PILOTS, Route, in_lane
+from iceprod_tasks.rest.routing import ID, PILOTS, Route, in_lane
 
-PILOT = r'(?P<pilot_id>\w+)'
-GRID = r'(?P<grid_id>\w+)'
+PILOT = rf'(?P<pilot_id>{ID})'
+GRID = rf'(?P<grid_id>{ID})'
 _FILTERS = ('queue_host', 'queue_version', 'host', 'version')
 
 

@@ -3,9 +3,9 @@
 from iceprod_tasks.actions import keep_stats
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, PEOPLE_READ, PILOTS, TASK, Route, in_lane
+from iceprod_tasks.rest.routing import DATASET, ID, PEOPLE_READ, PILOTS, TASK, Route, in_lane
 
-TASK_STAT = r'(?P<task_stat_id>\w+)'
+TASK_STAT = rf'(?P<task_stat_id>{ID})'
 _BUFFER_SIZE = 1000
 
 

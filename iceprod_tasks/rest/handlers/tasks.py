@@ -12,6 +12,7 @@ from tornado.httputil import url_concat
 from iceprod_tasks.actions.create import create_task
 from iceprod_tasks.actions.describe import Listing, list_tasks, read_messages, read_task
 from iceprod_tasks.actions.move import move_task, patch_task
+from iceprod_tasks.rest.arguments import INTEGER, plain_name
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.handlers import counts, files, task_actions
 from iceprod_tasks.rest.handlers.counts import (
@@ -86,8 +87,11 @@ class _Listings(Handler):
         return Listing(selection, keys, self._sort(), _limit(self.argument('limit')), self.argument('after') or '')
 
     def _sort(self) -> list[tuple[str, int]]:
-        pairs = [word.partition('=') for word in self.words('sort')]
-        return list({field: -1 if direction.strip() == '-1' else 1 for field, _, direction in pairs}.items())
+        order: dict[str, int] = {}
+        for word in self.words('sort'):
+            field, _, direction = word.partition('=')
+            order[plain_name(field, 'sort')] = -1 if direction.strip() == '-1' else 1
+        return list(order.items())
 
     def link(self, following: str) -> None:
         """Lead to the next page, if there is one."""
@@ -264,10 +268,7 @@ class DatasetTasksStatusHandler(Handler):
 
 def _limit(text: str | None) -> int:
     """How many tasks; as the clients know it, 0 and what is no number mean all, and a sign does not matter."""
-    try:
-        return min(abs(int(text or 0)), 2**31 - 2)
-    except ValueError:
-        return 0
+    return min(abs(int(text)), 2**31 - 2) if text and INTEGER.fullmatch(text) else 0
 
 
 ROUTES = (
