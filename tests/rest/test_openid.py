@@ -190,7 +190,7 @@ async def test_many_unknown_keys_ask_the_provider_once_and_then_are_401_at_once(
     for each in range(20):
         await refused(identities, provider.token(header={'kid': f'none{each}'}))
     assert provider.asked == 1
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 2
 
 
 async def test_others_do_not_wait_for_somebody_elses_unknown_key(identities: Identities, provider: Provider) -> None:
@@ -225,6 +225,15 @@ BROKEN: dict[str, dict[str, Any]] = {
 }
 
 
+WHY = {
+    'an error': 'is answered 500', 'a redirect': 'is answered 302', 'compressed': 'or compressed',
+    'another issuer': 'says that it is https://other.example',
+    'keys that anybody could send': 'http://other.example/certs is no https address',
+    'too many keys': 'more than 64 keys', 'too long': 'is longer than 262144 bytes',
+}  # fmt: skip
+"""What the log says of it; of all others that no key can be used, or that it cannot be read."""
+
+
 @pytest.mark.parametrize('how', BROKEN)
 async def test_the_old_keys_stay_when_a_provider_talks_nonsense(
     identities: Identities, provider: Provider, how: str, caplog: pytest.LogCaptureFixture
@@ -240,6 +249,7 @@ async def test_the_old_keys_stay_when_a_provider_talks_nonsense(
 
     assert (await who(identities, provider.token(jti='fresh'))).name == 'ada'
     assert 'the old ones stay' in caplog.text
+    assert WHY.get(how, '') in caplog.text
 
 
 async def test_a_provider_that_is_slow_is_not_waited_for_without_end(
