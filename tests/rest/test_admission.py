@@ -15,6 +15,7 @@ from tornado.web import Application
 from iceprod_tasks.actions.service import Drain, Service
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.lanes import LaneName, Lanes, Width
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.routing import EVERYONE, Route, begins_work, in_lane, specs
@@ -71,7 +72,8 @@ class Up:
         self.tokens = Tokens(SECRET)
         self.lanes = Lanes(widths)
         service: Service = replace(api.service, drain=drain or Drain())
-        cfg = {'service': service, 'tokens': self.tokens, 'lanes': self.lanes, 'rates': rates}
+        identities = Identities(self.tokens, service)
+        cfg = {'service': service, 'identities': identities, 'lanes': self.lanes, 'rates': rates}
         routes = (
             Route('/slow', Slow, {'get': EVERYONE, 'post': in_lane('claim', begins_work(EVERYONE))}),
             Route(r'/failing/(?P<how>\w+)', Failing, {'get': EVERYONE}),
