@@ -47,7 +47,7 @@ class Deletion:
 
     Args:
         deleted: how many documents of each part this run removed; None when it is not at its end.
-        archive: where the archive is, None when there is none.
+        archive: the name of the archive in the folder of archives, None when there is none.
         stopping: how many tasks still run.
     """
 
@@ -198,7 +198,7 @@ class _Run:
 
     async def _archive(self) -> str:
         lines = self._keeping(archiving.pieces(self.service, self.dataset))
-        return str(await self.service.archives.write(self._dataset_id, packed(lines)))
+        return (await self.service.archives.write(self._dataset_id, packed(lines))).name
 
     async def _remove(self) -> Deletion:
         """Remove everything; without a config nobody makes tasks, so it goes first."""

@@ -96,5 +96,5 @@ async def _delete_each(client: AsyncClient, dataset_ids: Sequence[str], how: dic
 def _words(dataset_id: str, deletion: Deletion) -> str:
     if deletion.get('deleting'):
         return f'{dataset_id}: is being deleted; tasks that have to stop first: {deletion["stopping"]}'
-    where = f'; archived in {deletion["archive"]}' if deletion.get('archive') else ''
+    where = f'; archived as {deletion["archive"]}' if deletion.get('archive') else ''
     return f'{dataset_id}: deleted{where}'

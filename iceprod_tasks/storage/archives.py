@@ -131,4 +131,4 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ArchiveFailed(f'the archive cannot be written: {error.strerror or error}') from error
+        raise ArchiveFailed(f'the archive cannot be written: {error.strerror or type(error).__name__}') from error

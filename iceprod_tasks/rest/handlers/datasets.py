@@ -92,7 +92,7 @@ class DatasetHandler(Handler):
             dataset_id (str): the dataset id
 
         Returns:
-            dict: {'deleted': {part: number}, 'archive': path or null}, the numbers of documents that this request
+            dict: {'deleted': {part: number}, 'archive': file name or null}, the numbers of documents that this request
             removed; or {'deleting': true, 'stopping': number of tasks that still run}, with status 202
         """
         force, archive = self.boolean('force') or False, self.boolean('archive')

@@ -1,0 +1,28 @@
+"""All hostile requests, by what they try."""
+
+from tests.attacks.case import Case
+from tests.attacks.corpus import (
+    bounds,
+    headers,
+    json_text,
+    keys,
+    operators,
+    paths,
+    pilots,
+    queries,
+    slow_work,
+    smuggling,
+    stored,
+    strangers,
+    tokens,
+    types,
+)
+
+CASES: tuple[Case, ...] = tuple(
+    case
+    for module in (
+        tokens, strangers, pilots, operators, json_text, types, bounds, paths, smuggling, headers, queries, keys, stored,
+        slow_work,
+    )
+    for case in module.CASES
+)  # fmt: skip
