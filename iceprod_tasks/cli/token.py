@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from iceprod_tasks.cli.endings import plainly
-from iceprod_tasks.domain.callers import ROLES
+from iceprod_tasks.domain.callers import ROLES, is_name
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.settings import Settings
 
@@ -37,6 +37,8 @@ def token(
     """
     if days is not None and minutes is not None:
         raise click.UsageError('give --days or --minutes')
+    if not is_name(user):
+        raise click.UsageError('a name has up to 255 characters that can be printed, and no space around it')
     lifetime_seconds = (days or _DAYS) * _SECONDS_A_DAY if minutes is None else minutes * _SECONDS_A_MINUTE
     with plainly():
         settings = Settings.from_environment().override(data_dir=data_dir)

@@ -8,6 +8,8 @@ from iceprod_tasks.domain.datasets import SHARED_GROUP
 
 ROLES = ('admin', 'system', 'user', 'pilot')
 
+_LONGEST_NAME = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -58,3 +60,8 @@ class Proof:
     token_id: str
     issued: float
     expires: float
+
+
+def is_name(name: str) -> bool:
+    """Whether somebody can be called so: it is told from all other names, and a log can hold it."""
+    return 0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 
-from iceprod_tasks.domain.callers import ROLES, Caller, Proof, shared_groups
+from iceprod_tasks.domain.callers import ROLES, Caller, Proof, is_name, shared_groups
 from iceprod_tasks.domain.errors import NotAuthenticated
 
 ISSUER = 'iceprod-tasks'
@@ -77,6 +77,8 @@ class Tokens:
                 audience=ISSUER,
                 options={'require': [*REQUIRED, 'sub']},
             )
+            if not is_name(claims['sub']):
+                raise NotAuthenticated
             roles = frozenset(_strings(claims.get('roles'))) & frozenset(ROLES)
             caller = Caller(claims['sub'], roles, (*_strings(claims.get('groups')), *shared_groups(roles)))
             return proof_of(token, claims, caller)

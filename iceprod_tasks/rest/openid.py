@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt
 
-from iceprod_tasks.domain.callers import ROLES, Caller, Proof, shared_groups
+from iceprod_tasks.domain.callers import ROLES, Caller, Proof, is_name, shared_groups
 from iceprod_tasks.domain.claim_rules import given, read_rules, texts_at
 from iceprod_tasks.domain.errors import NotAuthenticated
 from iceprod_tasks.rest.auth import REQUIRED, UNREADABLE, proof_of
@@ -14,7 +14,6 @@ from iceprod_tasks.rest.openid_keys import ALGORITHMS, ProviderKeys
 from iceprod_tasks.settings import Settings
 
 _NAME_CLAIMS = ('preferred_username', 'sub')
-_LONGEST_NAME = 255
 # Clocks of providers differ from ours.
 _LEEWAY_SECONDS = 10
 
@@ -81,6 +80,6 @@ class OpenId:
             NotAuthenticated: there is none, or it is none that we can write down.
         """
         names = [name for claim in self._names for name in texts_at(claims, claim)]
-        if not names or not 0 < len(names[0]) <= _LONGEST_NAME or not names[0].isprintable():
+        if not names or not is_name(names[0]):
             raise NotAuthenticated
         return names[0]

@@ -41,10 +41,12 @@ class Repeating(RequestHandler):
         Raises:
             InvalidRequest: it is no key.
         """
-        key: str | None = self.request.headers.get(HEADER)
-        if key is not None and not _VISIBLE.fullmatch(key):
+        keys: list[str] = self.request.headers.get_list(HEADER)
+        if not keys:
+            return None
+        if len(keys) > 1 or not _VISIBLE.fullmatch(keys[0]):
             raise InvalidRequest(f'{HEADER} must be 1 to 255 visible ASCII characters')
-        return key
+        return keys[0]
 
     def say(self, body: bytes) -> None:
         """Answer with a text; it is sent when the method returns."""

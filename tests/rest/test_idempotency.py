@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -188,6 +189,20 @@ async def test_what_is_no_key_is_400(api: Api, key: bytes) -> None:
     answer = await api('POST', '/tasks', TASK, headers={'Idempotency-Key': key})
 
     assert seen(answer) == NO_KEY
+    assert await api.database.tasks.count_documents({}) == 0
+
+
+async def test_two_keys_are_no_key(api: Api) -> None:
+    headers = [
+        ('Authorization', f'Bearer {api.token("admin")}'),
+        ('Idempotency-Key', 'one'),
+        ('Idempotency-Key', 'two'),
+    ]
+
+    async with httpx2.AsyncClient(base_url=api.url) as http:
+        answer = await http.post('/tasks', json=TASK, headers=headers)
+
+    assert (answer.status_code, answer.json()['error']) == (400, NO_KEY[1]['error'])
     assert await api.database.tasks.count_documents({}) == 0
 
 
