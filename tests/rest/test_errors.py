@@ -68,8 +68,8 @@ async def test_without_a_token_every_route_answers_401(api: Api, method: str, pa
     'changes',
     [
         {'key': 'another secret, of more than 32 bytes too'}, {'key': LONG, 'algorithm': 'HS512'},
-        {'key': '', 'algorithm': 'none'}, {'exp': 1}, {'exp': None}, {'sub': None}, {'sub': 5}, {'sub': ''}, {'sub': ' '},
-        {'sub': 'a\nb'}, {'sub': 'a' * 256}, {'iss': 'other'},
+        {'key': '', 'algorithm': 'none'}, {'exp': 1}, {'exp': None}, {'sub': None}, {'sub': 5},
+        {'sub': ''}, {'sub': ' '}, {'sub': 'a\nb'}, {'sub': 'a' * 256}, {'iss': 'other'},
         {'iss': None}, {'aud': 'other'}, {'aud': None}, {'iat': None}, {'nbf': 2**33},
     ],
 )  # fmt: skip
