@@ -13,7 +13,15 @@ class JsonLines(logging.Formatter):
     """Writes a record as one line of ASCII; everything in `extra` is a field."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line.
+        """The line, without passwords and tokens.
+
+        Args:
+            record: what was logged.
+        """
+        return masked(self.unmasked(record))
+
+    def unmasked(self, record: logging.LogRecord) -> str:
+        """The line as it would be if nobody had put a secret into it.
 
         Args:
             record: what was logged.
@@ -30,7 +38,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line['exception'] = self.formatException(record.exc_info)
         # Nothing but ASCII: some readers take other characters than the newline for the end of a line.
-        return masked(json.dumps(line, default=str))
+        return json.dumps(line, default=str)
 
 
 class _Malformed(logging.Filter):

@@ -3,7 +3,8 @@
 One service on a private mongod. Rounds of phases, so that the machine's noise shows in all: as many pilots as it serves
 at its best; ten times as many; those and hundreds of readers of long lists; pilots that do not mind `Retry-After`.
 A pilot claims and completes without a pause. All the while claims that are held get heartbeats. Load comes from
-processes that yield to the service, as if they were on other machines.
+processes that yield to the service, as if they were on other machines. Where other programs share the machine, the CPU
+time of service and mongod for each task says more than the tasks in a second: both are printed.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from typing import Any
 import psutil
 
 from iceprod_tasks.client import AsyncClient
-from tests.bench.load import REFUSED, Load
+from tests.bench.heartbeats import cpu_seconds
+from tests.bench.load import REFUSED, WARM_SECONDS, Load
 from tests.journeys.commands import ROOT, Commands
 
 LEASE_SECONDS = 300.0
@@ -51,6 +53,7 @@ class Phase:
     refused: int = 0
     odd: Counter[str] = field(default_factory=Counter)
     grown: int = 0
+    cpu_ms: list[float] = field(default_factory=list)
 
 
 class Bench:
@@ -89,9 +92,12 @@ class Bench:
             loads.append(self._load('readers', phase.readers, phase))
         loads.append(self._load('heartbeats', len(self._held), phase))
         watching = asyncio.create_task(self._watch(phase))
+        before = cpu_seconds(self._service)
         results = await asyncio.gather(*(self._start(load) for load in loads))
         watching.cancel()
-        phase.goodput.append(sum(each['done'] for each in results if each['kind'] == 'pilots') / seconds)
+        done = sum(each['done'] for each in results if each['kind'] == 'pilots')
+        phase.goodput.append(done / seconds)
+        phase.cpu_ms.append(1000 * (cpu_seconds(self._service) - before) * seconds / (seconds + WARM_SECONDS) / done)
         for each in results:
             waits = {'pilots': phase.claims, 'heartbeats': phase.beats}.get(each['kind'], [])
             waits += each['waits']
@@ -132,12 +138,13 @@ def p99(waits: list[float]) -> float:
 
 def report(phases: list[Phase], seconds: float) -> None:
     """Print a line a phase."""
-    peak = statistics.mean(phases[0].goodput)
+    peak, least_ms = statistics.mean(phases[0].goodput), statistics.mean(phases[0].cpu_ms)
     for phase in phases:
-        goodput = statistics.mean(phase.goodput)
+        goodput, cpu_ms = statistics.mean(phase.goodput), statistics.mean(phase.cpu_ms)
         total_seconds = seconds * len(phase.goodput)
         print(
             f'{phase.name:28} {goodput:6.0f} tasks/s ({100 * goodput / peak:4.0f} %)  '
+            f'CPU {cpu_ms:5.1f} ms a task ({100 * least_ms / cpu_ms:4.0f} % at equal CPU)  '
             f'claim p99 {p99(phase.claims):6.2f} s  heartbeat p50 {statistics.median(phase.beats):5.2f} s '
             f'p99 {p99(phase.beats):5.2f} s (a third of a lease: {LEASE_SECONDS / 3:.0f} s)  '
             f'lists {phase.lists / total_seconds:5.1f} /s  refused {phase.refused / total_seconds:6.0f} /s  '
