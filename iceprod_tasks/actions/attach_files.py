@@ -5,7 +5,7 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import InvalidRequest
-from iceprod_tasks.domain.files import new_file, shown
+from iceprod_tasks.domain.files import check_local, new_file, shown
 from iceprod_tasks.storage.tasks import among
 
 
@@ -47,4 +47,5 @@ async def detach(service: Service, dataset_id: str, task_id: str, filename: str 
 
 
 async def _add(service: Service, dataset_id: str, task_id: str, given: Mapping[str, Any]) -> None:
+    check_local(given.get('local', ''))
     await service.store.files.put(new_file(dataset_id, task_id, given))

@@ -120,10 +120,11 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
         raise InvalidRequest(f'{place}: unknown name {name}')
     if tasks_per_job is not None and len(tasks) != tasks_per_job:
         raise InvalidRequest(f'the config has {len(tasks)} tasks, the dataset {tasks_per_job} a job')
-    names = [task['name'] for task in tasks]
+    names: set[str] = set()
     for index, task in enumerate(tasks):
-        if task['name'] in names[:index]:
+        if task['name'] in names:
             raise InvalidRequest(f'tasks[{index}].name: {task["name"]} is already the name of another task')
+        names.add(task['name'])
         for number, file in enumerate(task.get('files', ())):
             check_local(file.get('local', ''), f'tasks[{index}].files[{number}].local')
     check_circles('', tasks, graph('', tasks, {}), {})

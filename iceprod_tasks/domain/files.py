@@ -26,7 +26,8 @@ def new_file(dataset_id: str, task_id: str, given: Mapping[str, Any]) -> dict[st
         InvalidRequest: `local` would leave the task's directory.
     """
     local = given.get('local', '')
-    check_local(local)
+    if not _stays_inside(local):
+        raise InvalidRequest("invalid file data: local must stay in the task's directory")
     place = f'file:{task_id}:{given["movement"]}:{local}:{given["filename"]}'
     return {
         'file_id': uuid.uuid5(uuid.NAMESPACE_OID, place).hex,
@@ -57,15 +58,23 @@ def transfer_rule(given: object) -> bool | str:
 
 
 def check_local(local: str, place: str = 'local') -> None:
-    """Refuse a local name that is not a plain relative path.
+    """Refuse a local name that is not a plain relative path, or could be written shorter.
+
+    Configs that are stored already may have longer ones.
 
     Args:
         local: the name.
         place: where it stands, for the error.
 
     Raises:
-        InvalidRequest: it is absolute, or goes up.
+        InvalidRequest: it is absolute, goes up, is not normalised, or begins like an option of a command.
     """
-    path = PurePosixPath(local)
-    if path.is_absolute() or '..' in path.parts:
+    if not _stays_inside(local):
         raise InvalidRequest(f"invalid file data: {place} must stay in the task's directory")
+    if local and (local == '.' or local != str(PurePosixPath(local)) or local.startswith('-')):
+        raise InvalidRequest(f'invalid file data: {place} must be a plain relative path, like a/b')
+
+
+def _stays_inside(local: str) -> bool:
+    path = PurePosixPath(local)
+    return not path.is_absolute() and '..' not in path.parts

@@ -158,7 +158,7 @@ class Deletions:
 
     async def remove_record(self, dataset_id: str) -> None:
         """Remove a dataset's record, leaving a trace by which late-comers will be found."""
-        trace = {'dataset_id': dataset_id, 'clear_after': _from_now(_CLEAR_AFTER_MS)}
+        trace = {'dataset_id': _literal(dataset_id), 'clear_after': _from_now(_CLEAR_AFTER_MS)}
         await self._deletions.update_one({'dataset_id': dataset_id}, [{'$set': trace}], upsert=True)
         await self._datasets.delete_many({'dataset_id': dataset_id})
 

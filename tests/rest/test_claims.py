@@ -51,7 +51,7 @@ async def test_a_pilot_gets_the_lease_it_asks_for_within_bounds(api: Api, asked:
     assert (task['lease_until'] - task['status_changed']).total_seconds() == given
 
 
-@pytest.mark.parametrize('asked', [0.5, 0.999, 86400.5, 1e300])
+@pytest.mark.parametrize('asked', [0.5, 0.999, 86400.5, 315360000])
 async def test_a_lease_out_of_bounds_is_400_and_takes_nothing(api: Api, asked: float) -> None:
     task_id = await api.add_task()
 

@@ -241,6 +241,7 @@ def with_task(**changes: Any) -> dict[str, Any]:
         (with_task(depends=['gen']), 'tasks[0].depends[0]: dependencies form a circle: gen -> gen'),
         (CONFIG | {'tasks': [GEN, GEN]}, 'the config has 2 tasks, the dataset 1 a job'),
         (with_task(files=[{'filename': 'x', 'movement': 'up'}]), 'invalid file data'),
+        (with_task(files=[{'filename': 'x', 'movement': 'input', 'local': 'x/'}]), 'invalid file data: tasks[0].files'),
         (with_task(files=[{'filename': 'x', 'movement': 'input', 'local': '/x'}]), 'invalid file data: tasks[0].files'),
     ],
 )  # fmt: skip

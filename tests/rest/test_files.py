@@ -78,6 +78,8 @@ INVALID = 'invalid file data'
         ({'filename': 'a\n'}, 'key filename'), ({'filename': 'a\x7fb'}, 'key filename'), ({'movement': 'up'}, INVALID),
         ({'movement': 5}, INVALID), ({'movement': ['input']}, INVALID), ({'local': 5}, 'key local should be of type'),
         ({'local': '/etc/passwd'}, INVALID), ({'local': '../x'}, INVALID), ({'local': 'a/../../x'}, INVALID),
+        ({'local': './a'}, INVALID), ({'local': 'a//b'}, INVALID), ({'local': 'a/'}, INVALID),
+        ({'local': '.'}, INVALID), ({'local': '-rf'}, INVALID), ({'local': '..'}, INVALID), ({'local': 'a\x85'}, 'key local'),
         ({'local': 'a\nb'}, 'key local'), ({'compression': 'rar'}, INVALID), ({'compression': 1}, INVALID),
         ({'compression': None}, INVALID), ({'transfer': 1}, 'key transfer should be of type'),
         ({'transfer': None}, 'key transfer should be of type'), ({'type': 'blah'}, INVALID), ({'a': {'$b': 1}}, ''),

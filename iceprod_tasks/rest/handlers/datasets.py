@@ -221,6 +221,8 @@ class ConfigHandler(Handler):
         config = bodies.parse(self.request.body)
         if is_ours(config):
             bodies.check(config, 'dataset_config')
+        else:
+            bodies.check(config, 'foreign_config')
         await configure(self.service, self.caller, dataset_id, config)
         self.answer({})
 
