@@ -105,7 +105,7 @@ async def running(
             log.warning('%s', warning, extra={'action': 'durability'})
         service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
         limit = settings.body_limit_bytes
-        application = BodyLimit(make_application(service, tokens), limit)
+        application = BodyLimit(make_application(service, tokens, cors_origins=settings.cors_origins), limit)
         server = DrainingServer(application, max_body_size=limit, idle_connection_timeout=600)
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)

@@ -66,6 +66,10 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     '--idempotency-hours', type=click.FloatRange(0, LONGEST_IDEMPOTENCY_HOURS, min_open=True), metavar='N',
     help='Hours for which an Idempotency-Key and its answer are kept.  [default: 24]',
 )  # fmt: skip
+@click.option(
+    '--cors-origin', 'cors_origins', multiple=True, metavar='ORIGIN',
+    help='Pages of this origin may use the service in a browser. Repeatable.  [default: none]',
+)  # fmt: skip
 @click.option('--archive-dir', type=click.Path(path_type=Path), help='Folder of archives.  [default: in --data]')
 @click.option('--processes', type=click.IntRange(1), help='Processes that serve the port together.  [default: 1]')
 @click.option(

@@ -1,6 +1,7 @@
 """The native REST API as one Tornado application."""
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from tornado.web import Application, RequestHandler
@@ -27,12 +28,13 @@ from iceprod_tasks.rest.routing import specs
 log = logging.getLogger('iceprod_tasks.access')
 
 
-def make_application(service: Service, tokens: Tokens) -> Application:
+def make_application(service: Service, tokens: Tokens, *, cors_origins: Collection[str] = ()) -> Application:
     """Put the routes together.
 
     Args:
         service: what the actions work with.
         tokens: checks who asks.
+        cors_origins: whose pages may use it in a browser.
 
     Raises:
         ValueError: a route has no rule for who may use it.
@@ -45,7 +47,11 @@ def make_application(service: Service, tokens: Tokens) -> Application:
         *specs((*history.ROUTES, *health.ROUTES), handler_cfg),
     ]
     return Application(
-        routes, default_handler_class=NotFoundHandler, log_function=_log_request, default_handler_args=handler_cfg
+        routes,
+        default_handler_class=NotFoundHandler,
+        log_function=_log_request,
+        default_handler_args=handler_cfg,
+        cors_origins=cors_origins,
     )
 
 

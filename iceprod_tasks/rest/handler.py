@@ -15,6 +15,7 @@ from iceprod_tasks.actions import permit
 from iceprod_tasks.domain import errors
 from iceprod_tasks.domain.times import read_time
 from iceprod_tasks.rest import bodies
+from iceprod_tasks.rest.answer_headers import AnswerHeaders
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.repeating import Repeating
 
@@ -36,7 +37,7 @@ RETRY_AFTER_SECONDS = 1
 _FLUSH_BYTES = 64 * 1024
 
 
-class Handler(Repeating):
+class Handler(Repeating, AnswerHeaders):
     """What all handlers share."""
 
     def initialize(self, **handler_cfg: Any) -> None:
@@ -49,12 +50,6 @@ class Handler(Repeating):
         self.tokens: Tokens = handler_cfg.get('tokens')  # type: ignore[assignment]
         self.access: Mapping[str, Any] = handler_cfg.get('access', {})
         self._keyed: str = handler_cfg.get('keyed', '')
-
-    def set_default_headers(self) -> None:
-        """JSON, from an unnamed version of us, never cached."""
-        self.set_header('Content-Type', 'application/json; charset=utf-8')
-        self.set_header('Server', 'iceprod_tasks')
-        self.set_header('Cache-Control', 'no-store')
 
     async def prepare(self) -> None:
         """Find out who asks, and whether they may; a request with a key is answered here.
@@ -69,6 +64,8 @@ class Handler(Repeating):
         method = (self.request.method or '').lower()
         access = self.access.get(method)
         if access is None:
+            if self.answer_preflight(self.access):
+                return
             raise HTTPError(405)
         if access.new_work and self.service.drain.begun:
             raise errors.Draining
@@ -266,6 +263,8 @@ class Handler(Repeating):
             body['error'] = f'Internal error {error_id}'
         if status_code == 503:
             self.set_header('Retry-After', str(RETRY_AFTER_SECONDS))
+        if status_code == 405:
+            self.set_allow(self.access)
         if status_code == 401:
             self.set_header('WWW-Authenticate', 'Bearer')
         self.finish(bodies.render(body))
