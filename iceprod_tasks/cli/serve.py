@@ -67,6 +67,14 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     help='Hours for which an Idempotency-Key and its answer are kept.  [default: 24]',
 )  # fmt: skip
 @click.option(
+    '--body-limit', 'body_limit_mib', type=click.FloatRange(0.0625, 256), metavar='MIB',
+    help='Longest request body.  [default: 1]',
+)  # fmt: skip
+@click.option(
+    '--bulk-body-limit', 'bulk_body_limit_mib', type=click.FloatRange(0.0625, 256), metavar='MIB',
+    help='Longest body of requests that bring much: submissions, configs, logs, lists of ids.  [default: 8]',
+)  # fmt: skip
+@click.option(
     '--cors-origin', 'cors_origins', multiple=True, metavar='ORIGIN',
     help='Pages of this origin may use the service in a browser. Repeatable.  [default: none]',
 )  # fmt: skip

@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 from tornado.web import RequestHandler
 
+from iceprod_tasks.domain.errors import IceprodTasksError
+
 REQUEST_ID = 'X-Request-ID'
 ALL = {
     'Content-Type': 'application/json; charset=utf-8',
@@ -37,6 +39,8 @@ class AnswerHeaders(RequestHandler):
     """A handler whose answers have them all."""
 
     request_id = ''
+    refusal: IceprodTasksError | None = None
+    """Why the body has not been read."""
 
     def set_default_headers(self) -> None:
         """Begin an answer; also one that takes the place of another."""
@@ -44,6 +48,8 @@ class AnswerHeaders(RequestHandler):
         for name, value in ALL.items():
             self.set_header(name, value)
         self.set_header(REQUEST_ID, self.request_id)
+        if self.refusal is not None:
+            self.set_header('Connection', 'close')
         if self._origins:
             self.set_header('Vary', 'Origin')
         if self._origin_is_listed():

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from tornado.web import Application, RequestHandler
+from tornado.web import RequestHandler
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.body_room import BodyRoom
 from iceprod_tasks.rest.handler import NotFoundHandler
 from iceprod_tasks.rest.handlers import (
     actions,
@@ -23,17 +24,27 @@ from iceprod_tasks.rest.handlers import (
     tasks,
     users,
 )
+from iceprod_tasks.rest.reception import Reception
 from iceprod_tasks.rest.routing import specs
 
 log = logging.getLogger('iceprod_tasks.access')
 
+DEFAULT_BODY_LIMITS_BYTES = (2**20, 2**23)
 
-def make_application(service: Service, tokens: Tokens, *, cors_origins: Collection[str] = ()) -> Application:
+
+def make_application(
+    service: Service,
+    tokens: Tokens,
+    *,
+    body_limits_bytes: tuple[int, int] = DEFAULT_BODY_LIMITS_BYTES,
+    cors_origins: Collection[str] = (),
+) -> Reception:
     """Put the routes together.
 
     Args:
         service: what the actions work with.
         tokens: checks who asks.
+        body_limits_bytes: the longest body of ordinary routes, and of those for bulk requests.
         cors_origins: whose pages may use it in a browser.
 
     Raises:
@@ -46,11 +57,13 @@ def make_application(service: Service, tokens: Tokens, *, cors_origins: Collecti
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
         *specs((*history.ROUTES, *health.ROUTES), handler_cfg),
     ]
-    return Application(
+    return Reception(
         routes,
         default_handler_class=NotFoundHandler,
         log_function=_log_request,
         default_handler_args=handler_cfg,
+        body_limits_bytes=body_limits_bytes,
+        body_room=BodyRoom(),
         cors_origins=cors_origins,
     )
 

@@ -60,6 +60,7 @@ class Handler(Repeating, AnswerHeaders):
             BeingDeleted: the request would change a dataset that is being deleted.
             InvalidRequest: the key is none.
             Draining: it would begin something, and this process is stopping.
+            TooLarge: so is the body, which has not been read.
         """
         method = (self.request.method or '').lower()
         access = self.access.get(method)
@@ -67,6 +68,8 @@ class Handler(Repeating, AnswerHeaders):
             if self.answer_preflight(self.access):
                 return
             raise HTTPError(405)
+        if self.refusal is not None:
+            raise self.refusal
         if access.new_work and self.service.drain.begun:
             raise errors.Draining
         if not access.roles:

@@ -225,12 +225,14 @@ class ConfigHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': begins_work(SUBMITTERS)}, keyed='post'),
+    Route(
+        r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': begins_work(SUBMITTERS)}, keyed='post', bulk=True
+    ),
     Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': begins_work(PEOPLE_DELETE)}),
     Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': OWNERS_WRITE}),
     Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': EVERYONE}),
-    Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}),
+    Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}, bulk=True),
 )

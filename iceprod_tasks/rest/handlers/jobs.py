@@ -195,6 +195,7 @@ ROUTES = (
         DatasetJobBulkStatusHandler,
         {'post': begins_work(PEOPLE_WRITE)},
         keyed='post',
+        bulk=True,
     ),
     Route(rf'/datasets/{DATASET}/job_summaries/status', DatasetJobSummariesStatusHandler, {'get': READERS}),
     Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': READERS}),

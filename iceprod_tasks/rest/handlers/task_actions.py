@@ -262,7 +262,11 @@ ROUTES = (
     # The user of the seed calls the actions queue, processing, error and complete.
     Route(r'/task_actions/(?:process|processing)', TasksActionsProcessingHandler, {'post': begins_work(PILOTS)}),
     Route(
-        rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': begins_work(OPERATORS)}, keyed='post'
+        rf'/task_actions/bulk_status/{STATUS}',
+        TaskBulkStatusHandler,
+        {'post': begins_work(OPERATORS)},
+        keyed='post',
+        bulk=True,
     ),
     Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': PILOTS}),
     Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': PILOTS}),
@@ -274,6 +278,7 @@ ROUTES = (
         DatasetTaskBulkStatusHandler,
         {'post': begins_work(PEOPLE_WRITE)},
         keyed='post',
+        bulk=True,
     ),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_requirements/{NAME}',
