@@ -14,7 +14,6 @@ from iceprod_tasks.actions.service import Limits, Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
-from iceprod_tasks.rest.body_limit import BodyLimit
 from iceprod_tasks.rest.draining_server import DrainingServer
 from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.openid import OpenId
@@ -107,11 +106,16 @@ async def running(
         for warning in warnings:
             log.warning('%s', warning, extra={'action': 'durability'})
         service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
-        limit = settings.body_limit_bytes
         identities = Identities(tokens, service, OpenId(settings) if settings.openid_url else None)
         await ends.enter_async_context(identities.kept())
-        application = BodyLimit(make_application(service, identities, settings.rate_limit), limit)
-        server = DrainingServer(application, max_body_size=limit, idle_connection_timeout=600)
+        application = make_application(
+            service,
+            identities,
+            rate_limit=settings.rate_limit,
+            body_limits_bytes=settings.body_limits_bytes,
+            cors_origins=settings.cors_origins,
+        )
+        server = DrainingServer(application, idle_connection_timeout=600)
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)
         timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()

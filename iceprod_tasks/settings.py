@@ -5,6 +5,7 @@ Flags of the command line override the environment, the environment overrides th
 
 import math
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -21,6 +22,9 @@ from iceprod_tasks.domain.retention import LONGEST_DAYS
 MINIMUM_SECRET_BYTES = 32
 LONGEST_IDEMPOTENCY_HOURS = 8760.0
 _THIS_MACHINE = ('127.0.0.1', '::1', 'localhost')
+_MIB = 1024 * 1024
+_ORIGIN = re.compile(r'https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?')
+"""As browsers write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,10 @@ class Settings:
         retry_delay_seconds: the delay before the second try of a reset task; it doubles with each failure.
         stop_grace_seconds: how long a pilot has to stop a task that is suspended or cancelled.
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
-        body_limit_bytes: the largest request body.
+        body_limit_mib: the longest request body.
+        bulk_body_limit_mib: the longest one on routes for bulk requests.
         rate_limit: requests a second that one caller may send to a process; 0 for no limit.
+        cors_origins: the origins whose pages may use the service in a browser.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
         idempotency_hours: how long answers to requests with an idempotency key are kept.
         drain_seconds: how long a service that is stopping waits for requests and chores that are under way.
@@ -81,8 +87,10 @@ class Settings:
     retry_delay_seconds: float = 10.0
     stop_grace_seconds: float = 30.0
     unleased_grace_seconds: float = 3600.0
-    body_limit_bytes: int = 8 * 1024 * 1024
+    body_limit_mib: float = 1.0
+    bulk_body_limit_mib: float = 8.0
     rate_limit: float = 1000.0
+    cors_origins: tuple[str, ...] = ()
     retention_days: float | None = None
     idempotency_hours: float = 24.0
     archive_dir: Path | None = None
@@ -148,6 +156,8 @@ class Settings:
             raise CannotStart(f'the retention must be between 0 and {LONGEST_DAYS} days')
         if not 0 < self.idempotency_hours <= LONGEST_IDEMPOTENCY_HOURS:
             raise CannotStart(f'idempotency keys must be kept for up to {LONGEST_IDEMPOTENCY_HOURS:g} hours')
+        if wrong := [each for each in self.cors_origins if not _ORIGIN.fullmatch(each)]:
+            raise CannotStart(f'an origin is like https://monitor.example.org:8443, with no path: not {wrong[0]}')
         self._check_openid()
 
     def _check_openid(self) -> None:
@@ -164,6 +174,12 @@ class Settings:
             raise CannotStart(
                 'with OPENID_URL, OPENID_AUDIENCE and OPENID_ROLES must say whom tokens are for and who may'
             )
+
+    @property
+    def body_limits_bytes(self) -> tuple[int, int]:
+        """The longest body, and the longest one of bulk requests."""
+        ordinary, bulk = int(self.body_limit_mib * _MIB), int(self.bulk_body_limit_mib * _MIB)
+        return ordinary, max(ordinary, bulk)
 
     @property
     def archives(self) -> Path:

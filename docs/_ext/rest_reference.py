@@ -30,6 +30,7 @@ def describe(route: Route, method: str) -> Iterator[str]:
         yield from (f'Also {" and ".join(f"`{method.upper()} {alias}`" for alias in aliases)}.', '')
     name, what = route.handler.__name__, inspect.cleandoc(route.handler.__doc__ or '').splitlines()[0]
     keyed = ' · takes an `Idempotency-Key`' if route.keyed == method else ''
+    keyed += ' · takes a long body' if route.bulk and method in ('post', 'put') else ''
     yield from (f'*{_who(route.access[method])}*{keyed} · `{name}.{method}`: {what}', '')
     yield from _words(inspect.cleandoc(function.__doc__ or ''))
     source = inspect.getsource(function)

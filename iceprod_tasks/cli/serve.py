@@ -70,6 +70,18 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     '--rate-limit', type=click.FloatRange(0), metavar='N',
     help='Requests a second that one caller may send, 0 for any number.  [default: 1000]',
 )  # fmt: skip
+@click.option(
+    '--body-limit', 'body_limit_mib', type=click.FloatRange(0.0625, 256), metavar='MIB',
+    help='Longest request body.  [default: 1]',
+)  # fmt: skip
+@click.option(
+    '--bulk-body-limit', 'bulk_body_limit_mib', type=click.FloatRange(0.0625, 256), metavar='MIB',
+    help='Longest body of requests that bring much: submissions, configs, logs, lists of ids.  [default: 8]',
+)  # fmt: skip
+@click.option(
+    '--cors-origin', 'cors_origins', multiple=True, metavar='ORIGIN',
+    help='Pages of this origin may use the service in a browser. Repeatable.  [default: none]',
+)  # fmt: skip
 @click.option('--archive-dir', type=click.Path(path_type=Path), help='Folder of archives.  [default: in --data]')
 @click.option('--processes', type=click.IntRange(1), help='Processes that serve the port together.  [default: 1]')
 @click.option(

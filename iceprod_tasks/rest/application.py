@@ -1,10 +1,10 @@
 """The native REST API as one Tornado application."""
 
+from collections.abc import Collection
 from typing import Any
 
-from tornado.web import Application
-
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.rest.body_room import BodyRoom
 from iceprod_tasks.rest.handler import NotFoundHandler
 from iceprod_tasks.rest.handlers import (
     actions,
@@ -25,17 +25,29 @@ from iceprod_tasks.rest.handlers import (
 from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.lanes import Lanes
 from iceprod_tasks.rest.rates import Rates
+from iceprod_tasks.rest.reception import Reception
 from iceprod_tasks.rest.request_log import log_request
 from iceprod_tasks.rest.routing import specs
 
+DEFAULT_BODY_LIMITS_BYTES = (2**20, 2**23)
 
-def make_application(service: Service, identities: Identities, rate_limit: float = 0) -> Application:
+
+def make_application(
+    service: Service,
+    identities: Identities,
+    *,
+    rate_limit: float = 0,
+    body_limits_bytes: tuple[int, int] = DEFAULT_BODY_LIMITS_BYTES,
+    cors_origins: Collection[str] = (),
+) -> Reception:
     """Put the routes together.
 
     Args:
         service: what the actions work with.
         identities: finds out who asks.
         rate_limit: requests a second of one caller; 0 for no limit.
+        body_limits_bytes: the longest body of ordinary routes, and of those for bulk requests.
+        cors_origins: whose pages may use it in a browser.
 
     Raises:
         ValueError: a route has no rule for who may use it.
@@ -53,6 +65,12 @@ def make_application(service: Service, identities: Identities, rate_limit: float
         *specs((*history.ROUTES, *health.ROUTES), handler_cfg),
         *specs((*tokens.ROUTES, *revocations.ROUTES), handler_cfg),
     ]
-    return Application(
-        routes, default_handler_class=NotFoundHandler, log_function=log_request, default_handler_args=handler_cfg
+    return Reception(
+        routes,
+        default_handler_class=NotFoundHandler,
+        log_function=log_request,
+        default_handler_args=handler_cfg,
+        body_limits_bytes=body_limits_bytes,
+        body_room=BodyRoom(),
+        cors_origins=cors_origins,
     )

@@ -10,6 +10,8 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream
 
+from iceprod_tasks.rest.stream import Stream
+
 _SETTLE_SECONDS = 0.2
 """What was sent before the listener was closed has arrived by then."""
 _LOOK_SECONDS = 0.02
@@ -28,6 +30,10 @@ class DrainingServer(HTTPServer):
         """Take connections from sockets that listen."""
         self._listeners += sockets
         super().add_sockets(self._listeners)
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Serve a new connection."""
+        super().handle_stream(Stream(stream.socket), address)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Wait for a request: on a new connection, or after an answer."""

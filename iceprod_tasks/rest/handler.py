@@ -14,6 +14,7 @@ from iceprod_tasks.actions import permit
 from iceprod_tasks.domain import errors
 from iceprod_tasks.rest import bodies, lanes
 from iceprod_tasks.rest.admitted import Admitted
+from iceprod_tasks.rest.answer_headers import AnswerHeaders
 from iceprod_tasks.rest.arguments import Arguments
 from iceprod_tasks.rest.content_type import check_content_type
 from iceprod_tasks.rest.identities import Identities
@@ -41,7 +42,7 @@ RETRY_AFTER_SECONDS = (1, 3)
 _FLUSH_BYTES = 64 * 1024
 
 
-class Handler(Arguments, Repeating, Admitted):
+class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
     """What all handlers share."""
 
     def initialize(self, **handler_cfg: Any) -> None:
@@ -60,12 +61,6 @@ class Handler(Arguments, Repeating, Admitted):
         self.route: str = handler_cfg.get('route', '')
         self.understood: Mapping[str, Any] = {}
 
-    def set_default_headers(self) -> None:
-        """JSON, from an unnamed version of us, never cached."""
-        self.set_header('Content-Type', 'application/json; charset=utf-8')
-        self.set_header('Server', 'iceprod_tasks')
-        self.set_header('Cache-Control', 'no-store')
-
     async def prepare(self) -> None:
         """Find out who asks, and whether they may; a request with a key is answered here.
 
@@ -78,11 +73,16 @@ class Handler(Arguments, Repeating, Admitted):
             Busy: too many pilots ask at once.
             Overloaded: too many others ask at once, or this caller too often.
             UnsupportedMediaType: the body is not JSON.
+            TooLarge: so is the body, which has not been read.
         """
         method = (self.request.method or '').lower()
         access = self.access.get(method)
         if access is None:
+            if self.answer_preflight(self.access):
+                return
             raise HTTPError(405)
+        if self.refusal is not None:
+            raise self.refusal
         self._check_drain(access)
         self.check_arguments()
         if self.request.body:
@@ -216,6 +216,8 @@ class Handler(Arguments, Repeating, Admitted):
             body['error'] = f'Internal error {error_id}'
         if status_code in (429, 503):
             self.set_header('Retry-After', str(random.randint(*RETRY_AFTER_SECONDS)))  # noqa: S311 - no secret
+        if status_code == 405:
+            self.set_allow(self.access)
         if status_code == 401:
             self.set_header('WWW-Authenticate', self._challenge())
         self.finish(bodies.render(body))

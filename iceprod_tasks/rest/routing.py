@@ -82,12 +82,14 @@ class Route:
         access: method to who may use it; methods that are not named are answered 405.
         keyed: the method that takes an `Idempotency-Key`; '' where none needs it: a second PUT or DELETE does no harm,
             and claims and reports have claim ids.
+        bulk: whether it takes the long bodies of bulk requests.
     """
 
     path: str
     handler: type[Handler]
     access: Mapping[str, Access]
     keyed: str = ''
+    bulk: bool = False
 
     def spec(self, handler_cfg: Mapping[str, Any]) -> RouteSpec:
         """The row in Tornado's form, with the arguments that its handler is made with."""
@@ -99,6 +101,7 @@ class Route:
                 'access': self.access,
                 'keyed': self.keyed,
                 'route': paths(self.path)[0],
+                'bulk': self.bulk,
             },
         )
 

@@ -106,12 +106,14 @@ ROUTES = (
         DatasetTaskActionsHandler,
         {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
+        bulk=True,
     ),
     Route(
         rf'/datasets/{DATASET}/job_actions/{ACTION}',
         DatasetJobActionsHandler,
         {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
+        bulk=True,
     ),
     Route(
         rf'/datasets/{DATASET}/dataset_actions/{ACTION}',

@@ -233,6 +233,7 @@ ROUTES = (
         MultiDatasetsHandler,
         {'get': in_lane('list', EVERYONE), 'post': begins_work(SUBMITTERS)},
         keyed='post',
+        bulk=True,
     ),
     Route(
         rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': in_lane('bulk', begins_work(PEOPLE_DELETE))}
@@ -242,5 +243,5 @@ ROUTES = (
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': OWNERS_WRITE}),
     Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': in_lane('list', EVERYONE)}),
-    Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}),
+    Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}, bulk=True),
 )

@@ -196,6 +196,7 @@ ROUTES = (
         DatasetJobBulkStatusHandler,
         {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
+        bulk=True,
     ),
     Route(
         rf'/datasets/{DATASET}/job_summaries/status',

@@ -164,9 +164,9 @@ def _newest_first(order: str) -> bool:
 
 
 ROUTES = (
-    Route(r'/logs', MultiLogsHandler, {'get': in_lane('list', OPERATORS), 'post': PILOTS}, keyed='post'),
+    Route(r'/logs', MultiLogsHandler, {'get': in_lane('list', OPERATORS), 'post': PILOTS}, keyed='post', bulk=True),
     Route(rf'/logs/{LOG}', LogsHandler, {'get': in_lane('list', OPERATORS), 'delete': OPERATORS}),
-    Route(rf'/datasets/{DATASET}/logs', DatasetMultiLogsHandler, {'post': OWNERS_WRITE}, keyed='post'),
+    Route(rf'/datasets/{DATASET}/logs', DatasetMultiLogsHandler, {'post': OWNERS_WRITE}, keyed='post', bulk=True),
     Route(rf'/datasets/{DATASET}/logs/{LOG}', DatasetLogsHandler, {'get': in_lane('list', OWNERS_READ)}),
     Route(
         rf'/datasets/{DATASET}/tasks/{TASK}/logs',

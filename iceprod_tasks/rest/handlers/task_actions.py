@@ -281,6 +281,7 @@ ROUTES = (
         TaskBulkStatusHandler,
         {'post': in_lane('bulk', begins_work(OPERATORS))},
         keyed='post',
+        bulk=True,
     ),
     Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': in_lane('report', PILOTS)}),
     Route(
@@ -294,6 +295,7 @@ ROUTES = (
         DatasetTaskBulkStatusHandler,
         {'post': in_lane('bulk', begins_work(PEOPLE_WRITE))},
         keyed='post',
+        bulk=True,
     ),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_requirements/{NAME}',

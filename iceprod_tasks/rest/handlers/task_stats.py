@@ -95,7 +95,7 @@ class DatasetsTaskStatsHandler(Handler):
 
 
 ROUTES = (
-    Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': PILOTS}, keyed='post'),
+    Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': PILOTS}, keyed='post', bulk=True),
     Route(rf'/datasets/{DATASET}/bulk/task_stats', DatasetsBulkTaskStatsHandler, {'get': in_lane('list', PEOPLE_READ)}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats', DatasetsMultiTaskStatsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats/{TASK_STAT}', DatasetsTaskStatsHandler, {'get': PEOPLE_READ}),
