@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from tornado.httpserver import HTTPServer
 
+from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.settings import Settings
 from tests.conftest import SECRET, Api
 from tests.rest.wire import Server
@@ -21,6 +23,7 @@ SAFE = {
 }  # fmt: skip
 LISTED = 'https://monitor.example.org'
 NOTHING: Any = None
+NOBODY = Service(NOTHING, NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +74,7 @@ async def test_a_request_with_a_key_keeps_its_id(api: Api) -> None:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     """All routes, without a database, that pages of one origin may use."""
-    application = make_application(NOTHING, Tokens(SECRET), cors_origins=(LISTED,))
+    application = make_application(NOBODY, Identities(Tokens(SECRET), NOBODY), cors_origins=(LISTED,))
     async with Server(HTTPServer(application)) as up:
         yield up
 
@@ -79,7 +82,7 @@ async def server() -> AsyncIterator[Server]:
 @pytest.fixture
 async def plain() -> AsyncIterator[Server]:
     """All routes, without a database."""
-    async with Server(HTTPServer(make_application(NOTHING, Tokens(SECRET)))) as up:
+    async with Server(HTTPServer(make_application(NOBODY, Identities(Tokens(SECRET), NOBODY)))) as up:
         yield up
 
 
