@@ -33,7 +33,9 @@ BY_METHOD: Mapping[str, LaneName] = {
 
 _PRESSING = 4
 """So many claims and reports under way or waiting are more than a service does at its ease."""
-_GIVE_WAY_SECONDS = 0.25
+_PRESSED_SECONDS = 0.5
+"""Pressure is felt for so long: what is under way goes up and down a hundred times a second."""
+_GIVE_WAY_SECONDS = 0.1
 _HOLD_SECONDS = 1.0
 """How long a refusal is held back that needs no waiting."""
 _JITTER = (0.75, 1.25)
@@ -64,7 +66,7 @@ WIDTHS: Mapping[LaneName, Width] = {
     'write': Width(16, 3, 256, 5.0),
     'bulk': Width(8, 2, 256, 5.0),
 }
-"""Every lane but `free`, which has no end. Who waits in an upper one is let in before who waits in a lower one."""
+"""Every lane but `free`, which has no end."""
 
 
 class Lanes:
@@ -77,11 +79,35 @@ class Lanes:
     def __init__(self, widths: Mapping[LaneName, Width] = WIDTHS) -> None:
         self._lanes = {name: _Lane(width) for name, width in widths.items()}
         self._work = [self._lanes[name] for name in WORK]
+        self._pressed_until = 0.0
+        self._relaxing = False
 
     @property
     def pressed(self) -> bool:
         """Whether pilots press."""
-        return sum(lane.taken + len(lane.queue) for lane in self._work) >= _PRESSING
+        return asyncio.get_running_loop().time() < self._pressed_until
+
+    def _feel(self) -> None:
+        """Look whether pilots press."""
+        if sum(lane.taken + len(lane.queue) for lane in self._work) < _PRESSING:
+            return
+        loop = asyncio.get_running_loop()
+        self._pressed_until = loop.time() + _PRESSED_SECONDS
+        if not self._relaxing:
+            self._relaxing = True
+            loop.call_at(self._pressed_until, self._relax)
+
+    def _relax(self) -> None:
+        """Let in who has waited for pilots, once these press no longer."""
+        if self.pressed:
+            asyncio.get_running_loop().call_at(self._pressed_until, self._relax)
+            return
+        self._relaxing = False
+        self._admit()
+
+    def _admit(self) -> None:
+        for lane in self._lanes.values():
+            lane.admit(pressed=self.pressed)
 
     async def enter(self, name: LaneName) -> None:
         """Take a place; `leave` gives it back.
@@ -95,6 +121,7 @@ class Lanes:
         lane = self._lanes[name]
         if not lane.queue and lane.taken < lane.limit(pressed=self.pressed):
             lane.taken += 1
+            self._feel()
             return
         if len(lane.queue) >= lane.width.waiting:
             await hold_back()
@@ -105,6 +132,7 @@ class Lanes:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         lane.queue.append(turn)
+        self._feel()
         timer = loop.call_later(lane.width.wait_seconds * _jitter(), _refuse, turn, name)
         try:
             await turn
@@ -122,10 +150,10 @@ class Lanes:
         """Give a place back; whoever waits has it at once."""
         if name == 'free':
             return
-        self._lanes[name].taken -= 1
-        # Room in one lane of pilots' work can be room in all others.
-        for lane in self._lanes.values():
-            lane.admit(pressed=self.pressed)
+        lane = self._lanes[name]
+        lane.taken -= 1
+        lane.admit(pressed=self.pressed)
+        self._feel()
 
     async def give_way(self) -> None:
         """Rest for a moment in the middle of something long, if pilots press."""

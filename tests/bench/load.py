@@ -109,6 +109,7 @@ class Work:
         self._begin = time.monotonic() + WARM_SECONDS
         self._end = self._begin + load.seconds
         self.done = 0
+        self.ever_done = 0
         self.waits: list[float] = []
         self.statuses: Counter[int] = Counter()
 
@@ -120,7 +121,13 @@ class Work:
         for client in clients:
             self.statuses += client.statuses
         self.waits.sort()
-        return {'kind': self._load.kind, 'done': self.done, 'waits': self.waits, 'statuses': dict(self.statuses)}
+        return {
+            'kind': self._load.kind,
+            'done': self.done,
+            'ever_done': self.ever_done,
+            'waits': self.waits,
+            'statuses': dict(self.statuses),
+        }
 
     async def _pilot(self, client: Client, number: int) -> None:
         """Claim and complete, over and over."""
@@ -136,6 +143,7 @@ class Work:
             path = f'/tasks/{json.loads(answer)["task_id"]}/task_actions/complete'
             # A report is repeated beyond the end: what was claimed is work that must not be lost.
             status, _ = await client.until_served('POST', path, {'claim_id': claim_id}, self._end + 30)
+            self.ever_done += status == 200
             self.done += status == 200 and self._begin <= time.monotonic() < self._end
 
     async def _reader(self, client: Client, number: int) -> None:

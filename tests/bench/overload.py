@@ -23,7 +23,7 @@ import psutil
 
 from iceprod_tasks.client import AsyncClient
 from tests.bench.heartbeats import cpu_seconds
-from tests.bench.load import REFUSED, WARM_SECONDS, Load
+from tests.bench.load import REFUSED, Load
 from tests.journeys.commands import ROOT, Commands
 
 LEASE_SECONDS = 300.0
@@ -97,7 +97,7 @@ class Bench:
         watching.cancel()
         done = sum(each['done'] for each in results if each['kind'] == 'pilots')
         phase.goodput.append(done / seconds)
-        phase.cpu_ms.append(1000 * (cpu_seconds(self._service) - before) * seconds / (seconds + WARM_SECONDS) / done)
+        phase.cpu_ms.append(1000 * (cpu_seconds(self._service) - before) / sum(each['ever_done'] for each in results))
         for each in results:
             waits = {'pilots': phase.claims, 'heartbeats': phase.beats}.get(each['kind'], [])
             waits += each['waits']

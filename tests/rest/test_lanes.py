@@ -118,7 +118,8 @@ async def test_while_pilots_press_others_have_fewer_places() -> None:
         await lanes.enter('read')
 
 
-async def test_when_pilots_press_no_longer_others_have_all_places_again() -> None:
+async def test_when_pilots_press_no_longer_others_have_all_places_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, '_PRESSED_SECONDS', 0.05)
     lanes = Lanes(NARROW)
     await taken(lanes, 'claim', 4)
     await lanes.enter('read')
@@ -126,8 +127,32 @@ async def test_when_pilots_press_no_longer_others_have_all_places_again() -> Non
 
     lanes.leave('claim')
 
-    async with asyncio.timeout(0.05):
+    async with asyncio.timeout(0.15):
         await later
+
+
+async def test_pressure_is_felt_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, '_PRESSED_SECONDS', 0.1)
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 4)
+
+    lanes.leave('claim')
+
+    assert lanes.pressed
+    await asyncio.sleep(0.15)
+    assert not lanes.pressed
+
+
+async def test_pressure_that_goes_on_is_felt_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, '_PRESSED_SECONDS', 0.05)
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 4)
+    for _ in range(10):
+        lanes.leave('claim')
+        await lanes.enter('claim')
+        await asyncio.sleep(0.01)
+
+    assert lanes.pressed
 
 
 async def test_whoever_is_cancelled_as_the_turn_comes_gives_it_on() -> None:
