@@ -49,6 +49,7 @@ class Settings:
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         body_limit_mib: the longest request body.
         bulk_body_limit_mib: the longest one on routes for bulk requests.
+        max_connections: how many connections a process has at once.
         cors_origins: the origins whose pages may use the service in a browser.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
         idempotency_hours: how long answers to requests with an idempotency key are kept.
@@ -79,6 +80,7 @@ class Settings:
     unleased_grace_seconds: float = 3600.0
     body_limit_mib: float = 1.0
     bulk_body_limit_mib: float = 8.0
+    max_connections: int = 4096
     cors_origins: tuple[str, ...] = ()
     retention_days: float | None = None
     idempotency_hours: float = 24.0
