@@ -14,6 +14,7 @@ from iceprod_tasks.actions.service import Limits, Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.descriptors import allow_connections
 from iceprod_tasks.rest.draining_server import DrainingServer
 from iceprod_tasks.rest.identities import Identities
 from iceprod_tasks.rest.openid import OpenId
@@ -115,7 +116,7 @@ async def running(
             body_limits_bytes=settings.body_limits_bytes,
             cors_origins=settings.cors_origins,
         )
-        server = DrainingServer(application, idle_connection_timeout=600)
+        server = DrainingServer(application, max_connections=_max_connections(settings), idle_connection_timeout=600)
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)
         timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()
@@ -130,6 +131,14 @@ async def running(
             await asyncio.sleep(settings.drain_notice_seconds)
             server.stop_listening()
             await _finish(server, chores, settings.drain_seconds)
+
+
+def _max_connections(settings: Settings) -> int:
+    possible = allow_connections(settings.max_connections)
+    if possible < settings.max_connections:
+        text = 'the limit on open files (ulimit -n) allows no more than %d connections'
+        log.warning(text, possible, extra={'action': 'limits'})
+    return possible
 
 
 async def _finish(server: DrainingServer, chores: list[asyncio.Task[None]], timeout_seconds: float) -> None:

@@ -53,6 +53,7 @@ class Settings:
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         body_limit_mib: the longest request body.
         bulk_body_limit_mib: the longest one on routes for bulk requests.
+        max_connections: how many connections a process has at once.
         rate_limit: requests a second that one caller may send to a process; 0 for no limit.
         cors_origins: the origins whose pages may use the service in a browser.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
@@ -89,6 +90,7 @@ class Settings:
     unleased_grace_seconds: float = 3600.0
     body_limit_mib: float = 1.0
     bulk_body_limit_mib: float = 8.0
+    max_connections: int = 4096
     rate_limit: float = 1000.0
     cors_origins: tuple[str, ...] = ()
     retention_days: float | None = None

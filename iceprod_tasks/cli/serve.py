@@ -79,6 +79,9 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     help='Longest body of requests that bring much: submissions, configs, logs, lists of ids.  [default: 8]',
 )  # fmt: skip
 @click.option(
+    '--max-connections', type=click.IntRange(1), metavar='N', help='Connections of one process.  [default: 4096]'
+)
+@click.option(
     '--cors-origin', 'cors_origins', multiple=True, metavar='ORIGIN',
     help='Pages of this origin may use the service in a browser. Repeatable.  [default: none]',
 )  # fmt: skip

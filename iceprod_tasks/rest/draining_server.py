@@ -1,49 +1,66 @@
-"""An HTTP server that breaks off nothing when it is stopped: it knows on which connections a request is worked on."""
+"""An HTTP server that knows its connections: it breaks off nothing when it is stopped, and lets nobody hold it up."""
 
 import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream
 
+from iceprod_tasks.rest.connections import Connections
 from iceprod_tasks.rest.stream import Stream
+
+DEFAULT_MAX_CONNECTIONS = 4096
 
 _SETTLE_SECONDS = 0.2
 """What was sent before the listener was closed has arrived by then."""
 _LOOK_SECONDS = 0.02
+_SWEEP_SECONDS = 1.0
 
 
 class DrainingServer(HTTPServer):
-    """Tornado's server, with a stop in two steps: `stop_listening`, and `finish`."""
+    """Tornado's server, with a stop in two steps: `stop_listening`, and `finish`.
 
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
+    It has so many connections at most (`max_connections`), and puts up with none that is too slow.
+    """
+
+    def initialize(self, *args: Any, max_connections: int = DEFAULT_MAX_CONNECTIONS, **kwargs: Any) -> None:
         """Stand in for the constructor, as Tornado has it."""
         super().initialize(*args, **kwargs)
         self._listeners: list[socket.socket] = []
-        self._at_work: dict[Any, bool] = {}
+        self._open = Connections(max_connections)
+        self._sweep: asyncio.Task[None] | None = None
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Take connections from sockets that listen."""
         self._listeners += sockets
         super().add_sockets(self._listeners)
+        self._sweep = asyncio.get_running_loop().create_task(self._end_slow_ones())
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Serve a new connection."""
-        super().handle_stream(Stream(stream.socket), address)
+        """Serve a new connection, on which the longest idle one is closed if there are too many; or refuse it."""
+        ours = Stream(stream.socket)
+        if not self._open.make_room():
+            ours.refuse(503, 'too many connections; repeat the same request')
+            return
+        self._open.await_request(ours)
+        super().handle_stream(ours, address)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Wait for a request: on a new connection, or after an answer."""
-        self._at_work[server_conn] = False
+        stream = cast(HTTP1ServerConnection, server_conn).stream
         request = super().start_request(server_conn, request_conn)
-        return _Watch(request, lambda: self._at_work.update({server_conn: True}))
+        if not stream.closed():
+            self._open.await_request(cast(Stream, stream))
+        return _Watch(request, lambda: self._open.begin_work(cast(Stream, stream)))
 
     def on_close(self, server_conn: object) -> None:
         """A connection is closed."""
-        self._at_work.pop(server_conn, None)
+        self._open.forget(cast(Stream, cast(HTTP1ServerConnection, server_conn).stream))
         super().on_close(server_conn)
 
     def stop_listening(self) -> None:
@@ -71,16 +88,27 @@ class DrainingServer(HTTPServer):
             How many requests were not answered in that time.
         """
         end = time.monotonic() + timeout_seconds
-        if self._at_work:
+        if len(self._open):
             await asyncio.sleep(min(_SETTLE_SECONDS, timeout_seconds))
-        while self._at_work and time.monotonic() < end:
-            for connection, at_work in list(self._at_work.items()):
-                if not at_work and not _has_sent(connection.stream):
-                    connection.stream.close()
+        while len(self._open) and time.monotonic() < end:
+            for stream in self._open.idle():
+                stream.close()
             await asyncio.sleep(_LOOK_SECONDS)
-        unanswered = sum(self._at_work.values())
+        unanswered = self._open.at_work
         await self.close_all_connections()
         return unanswered
+
+    async def close_all_connections(self) -> None:
+        """Close what is open, whatever is under way."""
+        await super().close_all_connections()
+        if self._sweep is not None:
+            self._sweep.cancel()
+
+    async def _end_slow_ones(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            for stream in self._open:
+                stream.end_if_slow()
 
 
 class _Watch(HTTPMessageDelegate):
@@ -104,13 +132,3 @@ class _Watch(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         self._request.on_connection_close()
-
-
-def _has_sent(stream: IOStream) -> bool:
-    """Whether a client has sent something that is still to be read."""
-    if stream.closed():
-        return False
-    try:
-        return bool(stream.socket.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False

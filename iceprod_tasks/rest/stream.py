@@ -1,21 +1,85 @@
-"""The stream of a connection: what is between Tornado and the socket."""
+"""The stream of a connection: what is between Tornado and the socket. It knows what has moved, and closes gently."""
 
+import contextlib
+import time
 from typing import Any
 
 from tornado.iostream import IOStream
 
 from iceprod_tasks.rest.lingering import linger
+from iceprod_tasks.rest.plain_answers import refusal
+
+_HEAD_SECONDS = 20.0
+"""How long the head of a request may take, from its first byte on."""
+_TAKING_SECONDS = 60.0
+_LEAST_BYTES = 64 * 1024
+"""So much of an answer must be taken in that time, or the rest of it."""
 
 
 class Stream(IOStream):
-    """Tornado's stream, which lets go of a connection gently."""
+    """Tornado's stream, with times."""
 
     lingers = False
     """Whether the other side may still be sending when it is closed."""
+
+    _waits = True
+    _head_since = 0.0
+    _owes_since = 0.0
+    _taken_bytes = 0
+
+    def await_head(self) -> None:
+        """From now on the next request is waited for."""
+        self._waits = True
+        self._head_since = 0.0
+
+    def begin_work(self) -> None:
+        """The head of a request is there."""
+        self._waits = False
+
+    def end_if_slow(self) -> None:
+        """Close it when the other side sends the head of a request, or takes an answer, too slowly."""
+        now = time.monotonic()
+        if self.closed():
+            return
+        if self.writing():
+            if now - self._owes_since > _TAKING_SECONDS:
+                self.close()
+        elif self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
+            self.refuse(408, 'the request took too long to arrive')
+
+    def refuse(self, status: int, error: str) -> None:
+        """Say why, and close it."""
+        self.lingers = True
+        self.write(refusal(status, error))
+        self.close()
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Read what has come."""
+        size_bytes = super().read_from_fd(buf)
+        if size_bytes and not self._head_since:
+            self._head_since = time.monotonic()
+        return size_bytes
+
+    def write(self, data: bytes | memoryview) -> Any:
+        """Send something, as the other side takes it."""
+        if not self.writing():
+            self._owes_since = time.monotonic()
+            self._taken_bytes = 0
+        return super().write(data)
+
+    def write_to_fd(self, data: memoryview) -> int:
+        """Send what the socket takes."""
+        size_bytes = super().write_to_fd(data)
+        self._taken_bytes += size_bytes
+        if self._taken_bytes >= _LEAST_BYTES:
+            self._owes_since = time.monotonic()
+            self._taken_bytes = 0
+        return size_bytes
 
     def close(self, exc_info: Any = False) -> None:  # noqa: FBT002 - Tornado's
         """Close it, and let the other side read what it was told."""
         if self.lingers and not self.closed():
             # The connection lives on while one descriptor of it is open.
-            linger(self.socket.dup())
+            with contextlib.suppress(OSError):
+                linger(self.socket.dup())
         super().close(exc_info)

@@ -35,7 +35,8 @@ class Server:
 
     @property
     def at_work(self) -> list[bool]:
-        return list(self.server._at_work.values())
+        open_ = self.server._open
+        return [False] * (len(open_) - open_.at_work) + [True] * open_.at_work
 
     async def connect(self, sent: bytes = b'') -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection('127.0.0.1', self.port)
