@@ -13,6 +13,7 @@ from tornado.iostream import IOStream
 
 from iceprod_tasks.rest.connections import Connections
 from iceprod_tasks.rest.stream import Stream
+from iceprod_tasks.rest.strict_stream import StrictStream
 
 DEFAULT_MAX_CONNECTIONS = 4096
 
@@ -43,7 +44,7 @@ class DrainingServer(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Serve a new connection, on which the longest idle one is closed if there are too many; or refuse it."""
-        ours = Stream(stream.socket)
+        ours = StrictStream(stream.socket)
         if not self._open.make_room():
             ours.refuse(503, 'too many connections; repeat the same request')
             return
