@@ -10,11 +10,11 @@ from typing import Any
 
 import jsonschema
 import orjson
-from jsonschema import Draft202012Validator
 
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.times import wire_time
 from iceprod_tasks.rest.keywords import STRICT
+from iceprod_tasks.rest.quick_check import Check, compiled, misfit
 from iceprod_tasks.rest.strict_json import parse as parse
 
 _SHOWN_CHARACTERS = 200
@@ -45,7 +45,11 @@ def check(body: Mapping[str, Any], schema: str) -> None:
     Raises:
         InvalidRequest: it does not fit; the text says where and why.
     """
-    for error in _validator(schema).iter_errors(body):
+    if _fits(schema)(body):
+        return
+    place, part, value = misfit(whole_schema(schema), body)
+    for error in STRICT(part).iter_errors(value):
+        error.path.extendleft(reversed(place))
         raise InvalidRequest(_reason(error))
 
 
@@ -149,8 +153,7 @@ def _put_in_place(part: Any, name: str) -> Any:
 
 
 @functools.cache
-def _validator(name: str) -> Draft202012Validator:
+def _fits(name: str) -> Check:
     schema = whole_schema(name)
     STRICT.check_schema(schema)
-    validator: Draft202012Validator = STRICT(schema)
-    return validator
+    return compiled(schema)

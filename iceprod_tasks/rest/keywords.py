@@ -20,13 +20,20 @@ def _ids(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[jsonsc
     """`x-ids`: a list of ids, checked in one go; `items` would take half a second for 100 000."""
     if not isinstance(value, list):
         return
-    if not all(type(item) is str for item in value):
+    if not _are_texts(value):
         yield jsonschema.ValidationError("every id should be of type <class 'str'>")
-    elif not _are_ids(value):
+    elif not are_ids(value):
         yield jsonschema.ValidationError(f'every id should have 1 to {_LONGEST_ID} letters, digits and underscores')
 
 
-def _are_ids(ids: list[str]) -> bool:
+def _are_texts(items: list[Any]) -> bool:
+    return all(type(item) is str for item in items)
+
+
+def are_ids(ids: list[Any]) -> bool:
+    """Whether all items of a list are ids: letters, digits and underscores of ASCII."""
+    if not _are_texts(ids):
+        return False
     together = ''.join(ids).replace('_', 'a')
     return not ids or (
         together.isascii() and together.isalnum() and all(0 < length <= _LONGEST_ID for length in map(len, ids))
@@ -41,21 +48,22 @@ def _fraction(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[j
 
 def _free(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
     """`x-free`: whatever JSON there is, as long as no part of it is too large."""
-    if not _is_bounded(value):
+    if not is_bounded(value):
         yield jsonschema.ValidationError(
             f'has more than {LONGEST_TEXT} characters in a text, {MOST_ITEMS} items in a list, '
             f'{MOST_KEYS} keys in an object, or {LONGEST_KEY} characters in a key'
         )
 
 
-def _is_bounded(value: Any) -> bool:
+def is_bounded(value: Any) -> bool:
+    """Whether no part of a value is too large."""
     if isinstance(value, str):
         return len(value) <= LONGEST_TEXT
     if isinstance(value, list):
-        return len(value) <= MOST_ITEMS and all(map(_is_bounded, value))
+        return len(value) <= MOST_ITEMS and all(map(is_bounded, value))
     if isinstance(value, dict):
         short = len(value) <= MOST_KEYS and all(len(key) <= LONGEST_KEY for key in value)
-        return short and all(map(_is_bounded, value.values()))
+        return short and all(map(is_bounded, value.values()))
     return True
 
 

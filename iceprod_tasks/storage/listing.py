@@ -119,4 +119,9 @@ def _plain(value: Any) -> Any:
 
 
 def _stored(value: Any) -> Any:
-    return datetime.fromtimestamp(value[_DATE], UTC) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return datetime.fromtimestamp(value[_DATE], UTC)
+    # All that can be sorted by are plain values.
+    if isinstance(value, list):
+        raise TypeError
+    return value

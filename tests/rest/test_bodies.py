@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -123,6 +124,19 @@ def test_ids_in_lists_are_letters_digits_and_underscores(name: Any) -> None:
 
     with pytest.raises(InvalidRequest, match='every id'):
         bodies.check({'tasks': ['a', name, 'b']}, 'bulk_status')
+
+
+@pytest.mark.parametrize('last', ['true', 5])
+def test_ten_thousand_tasks_are_checked_while_pilots_wait(last: Any) -> None:
+    task = {'command': ['a'], 'requirements': {'memory': 1.5}, 'env': {'A': 'b'}, 'files': []}
+    tasks = [{'name': f't{number}', **task} for number in range(9_999)] + [{'name': 'last', 'command': last}]
+    began = time.process_time()
+
+    with nullcontext() if last == 'true' else pytest.raises(InvalidRequest, match='command should be a shell line'):
+        bodies.check({'version': 1, 'description': '', 'tasks': tasks}, 'dataset_config')
+
+    # The validator alone takes ten.
+    assert time.process_time() - began < 3
 
 
 def test_a_million_keys_are_counted_before_they_are_read() -> None:
