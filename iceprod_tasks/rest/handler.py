@@ -1,5 +1,6 @@
 """The base of every handler: who asks, may they, what do they say, and how errors look."""
 
+import asyncio
 import logging
 import random
 import uuid
@@ -145,6 +146,7 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
     async def stream(self, pieces: AsyncIterator[bytes]) -> None:
         """End the request with pieces of JSON, written as the client takes them."""
         buffer = bytearray()
+        began = asyncio.get_running_loop().time()
         try:
             async for piece in pieces:
                 buffer += piece
@@ -152,8 +154,8 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
                     self.write(bytes(buffer))
                     buffer.clear()
                     await self.flush()
-                    # A client that takes all at once would leave no turn to anybody else.
-                    await self.lanes.give_way()
+                # A client that takes all at once would leave no turn to anybody else.
+                began = await self.lanes.give_way(began)
             await self.finish(bytes(buffer))
         except StreamClosedError:
             log.info('client went away', extra={'action': 'stream'})

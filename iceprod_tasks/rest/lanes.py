@@ -35,7 +35,10 @@ _PRESSING = 4
 """So many claims and reports under way or waiting are more than a service does at its ease."""
 _PRESSED_SECONDS = 0.5
 """Pressure is felt for so long: what is under way goes up and down a hundred times a second."""
-_GIVE_WAY_SECONDS = 0.1
+_TURN_SECONDS = 0.01
+"""Something long lets others have a turn after so long."""
+_REST_OF_WORK = 9
+_LONGEST_REST_SECONDS = 1.0
 _HOLD_SECONDS = 1.0
 """How long a refusal is held back that needs no waiting."""
 _JITTER = (0.75, 1.25)
@@ -155,9 +158,21 @@ class Lanes:
         lane.admit(pressed=self.pressed)
         self._feel()
 
-    async def give_way(self) -> None:
-        """Rest for a moment in the middle of something long, if pilots press."""
-        await asyncio.sleep(_GIVE_WAY_SECONDS if self.pressed else 0)
+    async def give_way(self, since: float) -> float:
+        """Let others have a turn in the middle of something long; a long one while pilots press.
+
+        Args:
+            since: when it began to work, by the loop's clock.
+
+        Returns:
+            When it begins again.
+        """
+        clock = asyncio.get_running_loop().time
+        worked = clock() - since
+        if worked < _TURN_SECONDS:
+            return since
+        await asyncio.sleep(min(_LONGEST_REST_SECONDS, _REST_OF_WORK * worked) if self.pressed else 0)
+        return clock()
 
 
 class _Lane:

@@ -187,15 +187,36 @@ async def test_what_is_free_needs_no_place() -> None:
     await lanes.enter('free')
 
 
-async def test_something_long_rests_only_while_pilots_press(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes_module, '_GIVE_WAY_SECONDS', 60)
+async def rested(lanes: Lanes, worked_seconds: float) -> float:
+    """How long something rests that has worked for some time."""
+    began = asyncio.get_running_loop().time()
+    return await lanes.give_way(began - worked_seconds) - began
+
+
+async def test_something_long_gives_others_no_more_than_a_turn_unless_pilots_press() -> None:
+    assert 0 <= await rested(Lanes(NARROW), 0.02) < 0.1
+
+
+async def test_while_pilots_press_something_long_rests_for_longer_than_it_works() -> None:
     lanes = Lanes(NARROW)
-    await lanes.give_way()
     await taken(lanes, 'claim', 4)
 
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await lanes.give_way()
+    assert await rested(lanes, 0.02) >= 0.17
+
+
+async def test_no_rest_is_longer_than_a_client_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, '_LONGEST_REST_SECONDS', 0.05)
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 4)
+
+    assert 0.04 <= await rested(lanes, 60) < 1
+
+
+async def test_what_has_hardly_begun_does_not_rest() -> None:
+    lanes = Lanes(NARROW)
+    await taken(lanes, 'claim', 4)
+
+    assert await rested(lanes, 0.005) == pytest.approx(-0.005)
 
 
 def test_the_driver_has_more_connections_than_all_lanes_have_places() -> None:
