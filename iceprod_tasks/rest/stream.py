@@ -1,6 +1,10 @@
 """The stream of a connection: what is between Tornado and the socket. It knows what has moved, and closes gently."""
 
 import contextlib
+import fcntl
+import socket
+import sys
+import termios
 import time
 from typing import Any
 
@@ -25,7 +29,9 @@ class Stream(IOStream):
     _waits = True
     _head_since = 0.0
     _owes_since = 0.0
+    _sent_bytes = 0
     _taken_bytes = 0
+    """What the other side had taken when it was last found to take enough."""
 
     def await_head(self) -> None:
         """From now on the next request is waited for."""
@@ -42,10 +48,20 @@ class Stream(IOStream):
         if self.closed():
             return
         if self.writing():
-            if now - self._owes_since > _TAKING_SECONDS:
-                self.close()
-        elif self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
+            self._end_if_not_taken(now)
+            return
+        self._owes_since = 0.0
+        if self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
             self.refuse(408, 'the request took too long to arrive')
+
+    def _end_if_not_taken(self, now: float) -> None:
+        # The kernel takes megabytes at once, and then nothing until a good part of it has gone.
+        taken_bytes = self._sent_bytes - _unsent_bytes(self.socket)
+        if not self._owes_since or taken_bytes - self._taken_bytes >= _LEAST_BYTES:
+            self._owes_since = now
+            self._taken_bytes = taken_bytes
+        elif now - self._owes_since > _TAKING_SECONDS:
+            self.close()
 
     def refuse(self, status: int, error: str) -> None:
         """Say why, and close it."""
@@ -60,20 +76,10 @@ class Stream(IOStream):
             self._head_since = time.monotonic()
         return size_bytes
 
-    def write(self, data: bytes | memoryview) -> Any:
-        """Send something, as the other side takes it."""
-        if not self.writing():
-            self._owes_since = time.monotonic()
-            self._taken_bytes = 0
-        return super().write(data)
-
     def write_to_fd(self, data: memoryview) -> int:
         """Send what the socket takes."""
         size_bytes = super().write_to_fd(data)
-        self._taken_bytes += size_bytes
-        if self._taken_bytes >= _LEAST_BYTES:
-            self._owes_since = time.monotonic()
-            self._taken_bytes = 0
+        self._sent_bytes += size_bytes
         return size_bytes
 
     def close(self, exc_info: Any = False) -> None:  # noqa: FBT002 - Tornado's
@@ -83,3 +89,11 @@ class Stream(IOStream):
             with contextlib.suppress(OSError):
                 linger(self.socket.dup())
         super().close(exc_info)
+
+
+def _unsent_bytes(connection: socket.socket) -> int:
+    """What the kernel has of ours that the other side has not taken."""
+    try:
+        return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
