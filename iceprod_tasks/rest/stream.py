@@ -13,6 +13,8 @@ from tornado.iostream import IOStream
 from iceprod_tasks.rest.lingering import linger
 from iceprod_tasks.rest.plain_answers import refusal
 
+TOO_SLOW = 408, 'the request took too long to arrive'
+
 _HEAD_SECONDS = 20.0
 """How long the head of a request may take, from its first byte on."""
 _TAKING_SECONDS = 60.0
@@ -36,9 +38,10 @@ class Stream(IOStream):
     def await_head(self) -> None:
         """From now on the next request is waited for."""
         self._waits = True
-        self._head_since = 0.0
+        # Part of the next request may have come with the last one.
+        self._head_since = time.monotonic() if self._read_buffer_size else 0.0
 
-    def begin_work(self) -> None:
+    def receive(self) -> None:
         """The head of a request is there."""
         self._waits = False
 
@@ -52,7 +55,7 @@ class Stream(IOStream):
             return
         self._owes_since = 0.0
         if self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
-            self.refuse(408, 'the request took too long to arrive')
+            self.refuse(*TOO_SLOW)
 
     def _end_if_not_taken(self, now: float) -> None:
         # The kernel takes megabytes at once, and then nothing until a good part of it has gone.
@@ -65,9 +68,10 @@ class Stream(IOStream):
 
     def refuse(self, status: int, error: str) -> None:
         """Say why, and close it."""
-        self.lingers = True
-        self.write(refusal(status, error))
-        self.close()
+        if not self.closed():
+            self.lingers = True
+            self.write(refusal(status, error))
+            self.close()
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read what has come."""
