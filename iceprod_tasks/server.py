@@ -29,6 +29,9 @@ from iceprod_tasks.storage.store import Store
 
 log = logging.getLogger('iceprod_tasks.server')
 
+_BACKLOG = 1024
+"""Connections that the kernel keeps until they are accepted."""
+
 
 def limits(settings: Settings) -> Limits:
     """The settings that actions work with."""
@@ -161,7 +164,7 @@ def listen(settings: Settings) -> list[socket.socket]:
         CannotStart: the port is taken, or the host is none of this machine's.
     """
     try:
-        return bind_sockets(settings.port, settings.host)
+        return bind_sockets(settings.port, settings.host, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         raise CannotStart(f'cannot listen on {settings.host} port {settings.port}: {error}') from error
 

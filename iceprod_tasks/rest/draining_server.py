@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, cast
 
 from tornado.http1connection import HTTP1ServerConnection
@@ -53,11 +53,11 @@ class DrainingServer(HTTPServer):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Wait for a request: on a new connection, or after an answer."""
-        stream = cast(HTTP1ServerConnection, server_conn).stream
+        stream = cast(Stream, cast(HTTP1ServerConnection, server_conn).stream)
         request = super().start_request(server_conn, request_conn)
         if not stream.closed():
-            self._open.await_request(cast(Stream, stream))
-        return _Watch(request, lambda: self._open.begin_work(cast(Stream, stream)))
+            self._open.await_request(stream)
+        return _Watch(request, stream, self._open)
 
     def on_close(self, server_conn: object) -> None:
         """A connection is closed."""
@@ -113,22 +113,24 @@ class DrainingServer(HTTPServer):
 
 
 class _Watch(HTTPMessageDelegate):
-    """Passes a request on, and says when its headers are there."""
+    """Passes a request on, and says what of it is there."""
 
-    def __init__(self, request: HTTPMessageDelegate, begun: Callable[[], None]) -> None:
+    def __init__(self, request: HTTPMessageDelegate, stream: Stream, connections: Connections) -> None:
         self._request = request
-        self._begun = begun
+        self._stream = stream
+        self._connections = connections
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
-        self._begun()
+        self._connections.receive(self._stream)
         return self._request.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         return self._request.data_received(chunk)
 
     def finish(self) -> None:
+        self._connections.begin_work(self._stream)
         self._request.finish()
 
     def on_connection_close(self) -> None:

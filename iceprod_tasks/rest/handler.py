@@ -248,3 +248,7 @@ class NotFoundHandler(Handler):
             NotFound: always.
         """
         raise errors.NotFound
+
+    def send_error(self, status_code: int = 404, **_: Any) -> None:
+        """Answer 404 to methods that nobody knows, too: Tornado refuses them by itself, before `prepare`."""
+        super().send_error(status_code, exc_info=(errors.NotFound, errors.NotFound(), None))

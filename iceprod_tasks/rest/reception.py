@@ -71,6 +71,7 @@ class _Arrival(HTTPMessageDelegate):
         self._limit_bytes: int = settings['body_limits_bytes'][route.get('bulk', False)]
         self._answer_with = answer
         self._body = bytearray()
+        self._is_known = False
         self._taken_bytes = 0
 
     def headers_received(self, _: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Awaitable[None] | None:
@@ -79,11 +80,11 @@ class _Arrival(HTTPMessageDelegate):
         connection.set_max_body_size(_NO_LIMIT_BYTES)
         longest_bytes = self._limit_bytes if announced_bytes is None else announced_bytes
         connection.set_body_timeout(_SHORTEST_TIME_SECONDS + longest_bytes / _SLOWEST_BYTES_A_SECOND)
-        return self._let_in(announced_bytes or 0)
+        return None if (announced_bytes or 0) <= FREE_BYTES else self._refuse_unless(self._check(announced_bytes or 0))
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._body += chunk
-        return self._let_in(len(self._body))
+        return None if len(self._body) <= FREE_BYTES else self._refuse_unless(self._let_in())
 
     def finish(self) -> None:
         self._request.body = bytes(self._body)
@@ -93,24 +94,41 @@ class _Arrival(HTTPMessageDelegate):
     def on_connection_close(self) -> None:
         self._leave()
 
-    def _let_in(self, size_bytes: int) -> Awaitable[None] | None:
-        """Let a body have so many bytes, or answer without reading on."""
-        return None if size_bytes <= max(FREE_BYTES, self._taken_bytes) else self._ask(size_bytes)
-
-    async def _ask(self, size_bytes: int) -> None:
+    async def _refuse_unless(self, good: Awaitable[None]) -> None:
+        """Answer without reading on, if a check fails."""
         try:
-            if size_bytes > self._limit_bytes:
-                raise _too_large(self._limit_bytes)
-            if not self._taken_bytes:
-                await self._check_caller()
-            self._room.take(size_bytes - self._taken_bytes)
-            self._taken_bytes = size_bytes
+            await good
         except IceprodTasksError as error:
             self._body.clear()
             # Closed with unread data in it, the connection would be reset, and the answer might be lost.
             connection: Any = self._request.connection
             connection.stream.lingers = True
             await self._answer(error)
+
+    async def _check(self, size_bytes: int) -> None:
+        """Whether a body may become so long.
+
+        Raises:
+            NotAuthenticated: no valid token.
+            TooLarge: it is longer than the route takes.
+        """
+        if size_bytes > self._limit_bytes:
+            raise _too_large(self._limit_bytes)
+        if not self._is_known:
+            await self._check_caller()
+            self._is_known = True
+
+    async def _let_in(self) -> None:
+        """Take room for what has come. What is only announced takes none, or announcing would keep others out.
+
+        Raises:
+            NotAuthenticated: no valid token.
+            TooLarge: it is longer than the route takes.
+            Unavailable: there is no room.
+        """
+        await self._check(len(self._body))
+        self._room.take(len(self._body) - self._taken_bytes)
+        self._taken_bytes = len(self._body)
 
     async def _check_caller(self) -> None:
         """Whether it is anybody that we know.

@@ -1,6 +1,10 @@
 """The stream of a connection: what is between Tornado and the socket. It knows what has moved, and closes gently."""
 
 import contextlib
+import fcntl
+import socket
+import sys
+import termios
 import time
 from typing import Any
 
@@ -8,6 +12,8 @@ from tornado.iostream import IOStream
 
 from iceprod_tasks.rest.lingering import linger
 from iceprod_tasks.rest.plain_answers import refusal
+
+TOO_SLOW = 408, 'the request took too long to arrive'
 
 _HEAD_SECONDS = 20.0
 """How long the head of a request may take, from its first byte on."""
@@ -25,14 +31,17 @@ class Stream(IOStream):
     _waits = True
     _head_since = 0.0
     _owes_since = 0.0
+    _sent_bytes = 0
     _taken_bytes = 0
+    """What the other side had taken when it was last found to take enough."""
 
     def await_head(self) -> None:
         """From now on the next request is waited for."""
         self._waits = True
-        self._head_since = 0.0
+        # Part of the next request may have come with the last one.
+        self._head_since = time.monotonic() if self._read_buffer_size else 0.0
 
-    def begin_work(self) -> None:
+    def receive(self) -> None:
         """The head of a request is there."""
         self._waits = False
 
@@ -42,16 +51,27 @@ class Stream(IOStream):
         if self.closed():
             return
         if self.writing():
-            if now - self._owes_since > _TAKING_SECONDS:
-                self.close()
-        elif self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
-            self.refuse(408, 'the request took too long to arrive')
+            self._end_if_not_taken(now)
+            return
+        self._owes_since = 0.0
+        if self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
+            self.refuse(*TOO_SLOW)
+
+    def _end_if_not_taken(self, now: float) -> None:
+        # The kernel takes megabytes at once, and then nothing until a good part of it has gone.
+        taken_bytes = self._sent_bytes - _unsent_bytes(self.socket)
+        if not self._owes_since or taken_bytes - self._taken_bytes >= _LEAST_BYTES:
+            self._owes_since = now
+            self._taken_bytes = taken_bytes
+        elif now - self._owes_since > _TAKING_SECONDS:
+            self.close()
 
     def refuse(self, status: int, error: str) -> None:
         """Say why, and close it."""
-        self.lingers = True
-        self.write(refusal(status, error))
-        self.close()
+        if not self.closed():
+            self.lingers = True
+            self.write(refusal(status, error))
+            self.close()
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read what has come."""
@@ -60,20 +80,10 @@ class Stream(IOStream):
             self._head_since = time.monotonic()
         return size_bytes
 
-    def write(self, data: bytes | memoryview) -> Any:
-        """Send something, as the other side takes it."""
-        if not self.writing():
-            self._owes_since = time.monotonic()
-            self._taken_bytes = 0
-        return super().write(data)
-
     def write_to_fd(self, data: memoryview) -> int:
         """Send what the socket takes."""
         size_bytes = super().write_to_fd(data)
-        self._taken_bytes += size_bytes
-        if self._taken_bytes >= _LEAST_BYTES:
-            self._owes_since = time.monotonic()
-            self._taken_bytes = 0
+        self._sent_bytes += size_bytes
         return size_bytes
 
     def close(self, exc_info: Any = False) -> None:  # noqa: FBT002 - Tornado's
@@ -83,3 +93,11 @@ class Stream(IOStream):
             with contextlib.suppress(OSError):
                 linger(self.socket.dup())
         super().close(exc_info)
+
+
+def _unsent_bytes(connection: socket.socket) -> int:
+    """What the kernel has of ours that the other side has not taken."""
+    try:
+        return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0

@@ -28,6 +28,9 @@ class StrictStream(Stream):
         Raises:
             StreamClosedError: the other side has gone, or was refused.
         """
+        if self.closed():
+            # What came before that is still in the buffer, and nobody waits for it.
+            raise StreamClosedError
         head = await super().read_until_regex(regex, heads.LONGEST_BYTES)
         flaw = heads.flaw(head)
         if flaw is not None:

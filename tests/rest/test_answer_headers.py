@@ -100,6 +100,14 @@ async def test_a_method_that_is_not_there_is_told_which_are(
     assert answer.headers['Allow'] == methods
 
 
+@pytest.mark.parametrize('method', ['GET', 'OPTIONS', 'BREW', 'TRACE'])
+async def test_a_path_that_is_not_there_is_404_whatever_the_method(plain: Server, method: str) -> None:
+    answer = await plain.ask(f'{method} /nope HTTP/1.1\r\nHost: x\r\n\r\n')
+
+    assert answer.json == {'code': 404, 'error': 'Not found'}
+    assert 'Allow' not in answer.headers
+
+
 def preflight(origin: str, path: str = '/tasks') -> str:
     asked = 'Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization\r\n'
     return f'OPTIONS {path} HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n{asked}\r\n'

@@ -142,8 +142,11 @@ async def test_a_long_body_without_a_valid_token_is_401_before_it_is_read(server
         assert await each.is_closed()
 
 
-@pytest.mark.parametrize(('method', 'path', 'status'), [('POST', '/nope', 404), ('PUT', '/plain', 405),
-                                                        ('BREW', '/bulk', 405), ('GET', '/open', 405)])  # fmt: skip
+@pytest.mark.parametrize(
+    ('method', 'path', 'status'),
+    [('POST', '/nope', 404), ('BREW', '/nope', 404), ('PUT', '/plain', 405), ('BREW', '/bulk', 405),
+     ('GET', '/open', 405)],
+)  # fmt: skip
 async def test_a_long_body_for_nothing_is_not_read(server: Server, method: str, path: str, status: int) -> None:
     client = await server.connect(announced(FREE + 1, path, method=method))
 
@@ -161,8 +164,8 @@ async def test_nothing_is_asked_for_that_will_not_be_read(server: Server) -> Non
 
 
 async def sending(server: Server, how_many: int) -> list[Client]:
-    """Connections that have announced a long body."""
-    return [await server.connect(announced(LIMIT)) for _ in range(how_many)]
+    """Connections that have sent all of a long body but its last byte."""
+    return [await server.connect(announced(LIMIT) + 'x' * (LIMIT - 1)) for _ in range(how_many)]
 
 
 async def until(reached: Callable[[], bool]) -> None:
@@ -173,9 +176,9 @@ async def until(reached: Callable[[], bool]) -> None:
 
 async def test_what_does_not_fit_beside_the_others_is_503_with_a_time_to_retry(server: Server, room: BodyRoom) -> None:
     clients = await sending(server, 3)
-    await until(lambda: room._left_bytes == 0)
+    await until(lambda: room._left_bytes == 3)
 
-    late = await server.ask(announced(LIMIT))
+    late = await server.ask(announced(LIMIT) + 'x' * LIMIT)
     in_chunks = await server.ask(chunked() + chunk(FREE) + chunk(1))
     short = await server.ask(announced(5) + 'short')
 
@@ -183,15 +186,25 @@ async def test_what_does_not_fit_beside_the_others_is_503_with_a_time_to_retry(s
     assert int(late.headers['Retry-After']) > 0
     assert short.json == {'bytes': 5}
     for client in clients:
-        await client.send(b'x' * LIMIT)
+        await client.send(b'x')
         assert (await client.answer()).json == {'bytes': LIMIT}
+
+
+async def test_what_is_only_announced_takes_no_room(server: Server, room: BodyRoom) -> None:
+    for _ in range(10):
+        await server.connect(announced(LIMIT))
+
+    answer = await server.ask(announced(LIMIT) + 'x' * LIMIT)
+
+    assert answer.json == {'bytes': LIMIT}
+    assert room._left_bytes == 6 * FREE
 
 
 async def test_the_room_of_a_body_is_free_again_when_its_request_is_answered(server: Server, room: BodyRoom) -> None:
     Echo.go_on.clear()
     clients = await sending(server, 3)
     for client in clients:
-        await client.send(b'x' * LIMIT)
+        await client.send(b'x')
     await until(lambda: Echo.under_way == 3)
     assert room._left_bytes == 0
 
@@ -203,7 +216,9 @@ async def test_the_room_of_a_body_is_free_again_when_its_request_is_answered(ser
 
 
 async def test_so_it_is_when_its_sender_goes_away_or_is_refused(server: Server, room: BodyRoom) -> None:
-    for client in await sending(server, 3):
+    clients = await sending(server, 3)
+    await until(lambda: room._left_bytes == 3)
+    for client in clients:
         client.close()
     await until(lambda: room._left_bytes == 6 * FREE)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 from tornado.web import Application, RequestHandler
 
-from iceprod_tasks.rest import descriptors, draining_server, stream
+from iceprod_tasks.rest import connections, descriptors, draining_server, stream
 from iceprod_tasks.rest.draining_server import DrainingServer
 from tests.rest.wire import Client, Server
 
@@ -90,6 +90,16 @@ async def test_a_head_that_comes_byte_by_byte_wins_no_time(server: Server, monke
                 await asyncio.sleep(0.02)
 
 
+async def test_half_a_head_that_came_with_the_request_before_it_is_408(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, '_HEAD_SECONDS', 0.2)
+    client = await server.connect(REQUEST + REQUEST[:-2])
+
+    assert (await client.answer()).body == b'done'
+    assert (await client.answer()).error == (408, 408)
+
+
 async def test_a_connection_may_rest_before_and_between_requests(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,10 +148,12 @@ async def test_an_answer_that_is_taken_bit_by_bit_does_not(server: Server, monke
     loop = asyncio.get_running_loop()
 
     with await connect_with_little_room(server, '/whole') as reader:
-        for _ in range(15):
-            await asyncio.sleep(0.1)
-            for _ in range(50):
-                assert await loop.sock_recv(reader, 2**20)
+        end = loop.time() + 2
+        while loop.time() < end:
+            await asyncio.sleep(0.005)
+            await loop.sock_recv(reader, 2**18)
+
+        assert len(server.server._open) == 1  # type: ignore[attr-defined]
 
 
 async def at_work(server: Server, how_many: int) -> list[Client]:
@@ -191,6 +203,34 @@ async def test_when_all_are_at_work_one_more_is_503_with_a_time_to_retry(server:
     Slow.go_on.set()
     for client in busy:
         assert (await client.answer()).body == b'done'
+
+
+async def test_a_body_that_is_slow_to_come_makes_room(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = await at_work(server, 2)
+    slow = await server.connect('POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx')
+    await until(lambda: server.server._open.at_work == 3)  # type: ignore[attr-defined]
+
+    too_soon = await server.ask(REQUEST)
+    monkeypatch.setattr(connections, '_RECEIVING_SECONDS', 0)
+    late = await server.connect(REQUEST)
+
+    assert too_soon.status == 503
+    assert (await slow.answer()).error == (408, 408)
+    Slow.go_on.set()
+    for client in (*busy, late):
+        assert (await client.answer()).body == b'done'
+
+
+async def test_what_a_connection_has_asked_for_that_is_gone_is_not_done(server: Server) -> None:
+    reader = await connect_with_little_room(server, '/much')
+    reader.send(b'GET /much HTTP/1.1\r\nHost: x\r\n\r\n' * 20)
+    await asyncio.sleep(0.2)
+
+    reader.close()
+    await until(lambda: len(server.server._open) == 0)  # type: ignore[attr-defined]
+    await asyncio.sleep(0.2)
+
+    assert Much.ends == ['StreamClosedError']
 
 
 async def test_many_connections_at_once_never_become_too_many(server: Server) -> None:

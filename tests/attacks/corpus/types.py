@@ -83,7 +83,7 @@ def _bodies(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
     for turn, (name, field) in enumerate(fields.items()):
         kinds = sorted(set(_WRONG) - _kinds(field))
         # An object could be an operator; of the other types each field gets one.
-        for kind in {'object', kinds[turn % len(kinds)]} & set(kinds) if kinds else ():
+        for kind in kinds and sorted({'object', kinds[turn % len(kinds)]} & set(kinds)):
             yield name, kind, {**needed, name: _WRONG[kind]}
 
 
