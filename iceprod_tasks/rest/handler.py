@@ -61,7 +61,8 @@ class Handler(Repeating):
 
         Raises:
             NotAuthenticated: no valid token.
-            NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
+            NotPermitted: none of the caller's roles is accepted here, the dataset does not name the user, or it is not
+                the pilot's own.
             BeingDeleted: the request would change a dataset that is being deleted.
             InvalidRequest: the key is none.
             Draining: it would begin something, and this process is stopping.
@@ -77,8 +78,7 @@ class Handler(Repeating):
         self.caller = self.tokens.caller(self.request.headers.get('Authorization')).within(access.roles)
         if not self.caller.roles:
             raise errors.NotPermitted
-        if access.dataset is not None:
-            await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+        await permit.enter(self.service, self.caller, self.path_kwargs, access.dataset, access.own)
         key = self.key() if method == self._keyed else None
         if key is None:
             await self._check_kept(access)

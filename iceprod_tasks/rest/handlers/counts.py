@@ -2,7 +2,7 @@
 
 from iceprod_tasks.actions import describe
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, OPERATORS, READERS, Route
+from iceprod_tasks.rest.routing import DATASET, OPERATORS, PEOPLE_READ, Route
 
 
 class TaskCountsStatusHandler(Handler):
@@ -79,8 +79,8 @@ class DatasetTaskStatsHandler(Handler):
 
 ROUTES = (
     Route(r'/task_counts/status', TaskCountsStatusHandler, {'get': OPERATORS}),
-    Route(rf'/datasets/{DATASET}/task_summaries/status', DatasetTaskSummaryStatusHandler, {'get': READERS}),
-    Route(rf'/datasets/{DATASET}/task_counts/status', DatasetTaskCountsStatusHandler, {'get': READERS}),
-    Route(rf'/datasets/{DATASET}/task_counts/name_status', DatasetTaskCountsNameStatusHandler, {'get': READERS}),
-    Route(rf'/datasets/{DATASET}/task_stats', DatasetTaskStatsHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/task_summaries/status', DatasetTaskSummaryStatusHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/task_counts/status', DatasetTaskCountsStatusHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/task_counts/name_status', DatasetTaskCountsNameStatusHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/task_stats', DatasetTaskStatsHandler, {'get': PEOPLE_READ}),
 )

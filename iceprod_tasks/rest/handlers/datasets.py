@@ -8,8 +8,8 @@ from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.routing import (
     DATASET,
-    EVERYONE,
     OWNERS_WRITE,
+    PEOPLE,
     PEOPLE_DELETE,
     PEOPLE_WRITE,
     READERS,
@@ -225,12 +225,12 @@ class ConfigHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/datasets', MultiDatasetsHandler, {'get': EVERYONE, 'post': begins_work(SUBMITTERS)}, keyed='post'),
+    Route(r'/datasets', MultiDatasetsHandler, {'get': PEOPLE, 'post': begins_work(SUBMITTERS)}, keyed='post'),
     Route(rf'/datasets/{DATASET}', DatasetHandler, {'get': READERS, 'delete': begins_work(PEOPLE_DELETE)}),
     Route(rf'/datasets/{DATASET}/description', DatasetDescriptionHandler, {'put': OWNERS_WRITE}),
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': OWNERS_WRITE}),
-    Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': EVERYONE}),
+    Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': PEOPLE}),
     Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}),
 )

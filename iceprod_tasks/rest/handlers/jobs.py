@@ -9,10 +9,10 @@ from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.routing import (
     DATASET,
     JOB,
+    JOB_HOLDERS,
     OPERATORS,
+    PEOPLE_READ,
     PEOPLE_WRITE,
-    PILOTS,
-    READERS,
     STATUS,
     Route,
     begins_work,
@@ -186,9 +186,9 @@ class DatasetJobCountsStatusHandler(Handler):
 
 ROUTES = (
     Route(r'/jobs', MultiJobsHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
-    Route(rf'/jobs/{JOB}', JobsHandler, {'get': PILOTS, 'patch': OPERATORS}),
-    Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': READERS}),
-    Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': READERS}),
+    Route(rf'/jobs/{JOB}', JobsHandler, {'get': JOB_HOLDERS, 'patch': OPERATORS}),
+    Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}/status', DatasetJobsStatusHandler, {'put': PEOPLE_WRITE}),
     Route(
         rf'/datasets/{DATASET}/job_actions/bulk_status/{STATUS}',
@@ -196,6 +196,6 @@ ROUTES = (
         {'post': begins_work(PEOPLE_WRITE)},
         keyed='post',
     ),
-    Route(rf'/datasets/{DATASET}/job_summaries/status', DatasetJobSummariesStatusHandler, {'get': READERS}),
-    Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/job_summaries/status', DatasetJobSummariesStatusHandler, {'get': PEOPLE_READ}),
+    Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': PEOPLE_READ}),
 )

@@ -13,7 +13,18 @@ from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.query_params import conditions
-from iceprod_tasks.rest.routing import DATASET, NAME, OPERATORS, PEOPLE_WRITE, PILOTS, STATUS, TASK, Route, begins_work
+from iceprod_tasks.rest.routing import (
+    CLAIMANTS,
+    DATASET,
+    NAME,
+    OPERATORS,
+    PEOPLE_WRITE,
+    PILOTS,
+    STATUS,
+    TASK,
+    Route,
+    begins_work,
+)
 from iceprod_tasks.storage.claims import Wanted
 
 
@@ -85,7 +96,7 @@ class TasksActionsHeartbeatHandler(Handler):
             dict: `action` continue or stop, `why` it is to stop, `again_in` and `lease_seconds` in seconds from the
                 request on, and `orders`, which is empty; 409 when the claim is over, with `action` stop
         """
-        told = await heartbeat(self.service, task_id, _sign_of_life(self.body('heartbeat')))
+        told = await heartbeat(self.service, self.caller, task_id, _sign_of_life(self.body('heartbeat')))
         answer = {'action': told.action, 'why': told.why, 'again_in': told.again_in_seconds, 'orders': []}
         self.answer({**answer, 'lease_seconds': told.lease_seconds})
 
@@ -264,11 +275,11 @@ ROUTES = (
     Route(
         rf'/task_actions/bulk_status/{STATUS}', TaskBulkStatusHandler, {'post': begins_work(OPERATORS)}, keyed='post'
     ),
-    Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': PILOTS}),
-    Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': PILOTS}),
+    Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': CLAIMANTS}),
+    Route(rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': CLAIMANTS}),
+    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': CLAIMANTS}),
+    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': CLAIMANTS}),
+    Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': CLAIMANTS}),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_status/{STATUS}',
         DatasetTaskBulkStatusHandler,
