@@ -13,7 +13,7 @@ author = 'the founders of iceprod_tasks'
 project_copyright = author
 version = release = __version__
 
-extensions = ['myst_parser', 'rest_reference', 'schema_fields', 'status_drawing']
+extensions = ['myst_parser', 'permission_table', 'rest_reference', 'schema_fields', 'status_drawing']
 exclude_patterns = ['_build']
 # What docstrings quote is JSON and Python.
 smartquotes = False

@@ -12,6 +12,7 @@ import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.tasks import KEY_FIELDS
 from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.server import Running, running
@@ -85,8 +86,12 @@ class Api:
 
     def as_(self, role: str, name: str = 'someone', groups: tuple[str, ...] = ()) -> 'Api':
         """The same service, asked by somebody else than an admin."""
+        return self.with_token(name, (role,), groups)
+
+    def with_token(self, name: str, roles: tuple[str, ...], groups: tuple[str, ...] = ()) -> 'Api':
+        """The same service, asked with a token of any roles."""
         other = object.__new__(Api)
-        other.__dict__ |= {**self.__dict__, '_token': self.token(role, name, groups)}
+        other.__dict__ |= {**self.__dict__, '_token': self._tokens.mint(name, roles, groups, 3600)}
         return other
 
     async def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
@@ -111,10 +116,13 @@ class Api:
         return str(answer.body['result'])
 
     async def task(self, task_id: str) -> dict[str, Any]:
-        """A task as an admin reads it."""
+        """A task as an admin reads it, and the keys to its claims, which nobody but their claimants can read."""
         answer = await self.as_('admin')('GET', f'/tasks/{task_id}')
         assert answer.status == 200, answer.text
-        return dict(answer.body)
+        stored = await self.database.tasks.find_one({'task_id': task_id}) or {}
+        claims = [entry.get('claim', '') for entry in stored['log']]
+        log = [{**entry, 'claim': claim} for entry, claim in zip(answer.body['log'], claims, strict=True)]
+        return {**answer.body, 'log': log} | {key: stored[key] for key in KEY_FIELDS if key in stored}
 
     async def add_dataset(self, tasks: list[dict[str, Any]], jobs: int = 1, **fields: Any) -> str:
         """Submit a dataset with a config; its id. Nothing is materialized until the scheduler runs."""

@@ -3,13 +3,14 @@
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import schema_fields
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from iceprod_tasks.actions.permit import Own
 from iceprod_tasks.rest.routing import Access, Route, paths
 
 _BODY = re.compile(r"(?:self\.body|bodies\.check)\((?:\w+, )?'(\w+)'")
@@ -18,6 +19,15 @@ _SECTIONS = {
     'Args:': 'In the path', 'Params (optional):': 'In the query, all optional', 'Body args (json):': 'In the body',
     'Returns:': 'Answer',
 }  # fmt: skip
+OWN: Mapping[Own, str] = {
+    'claim': 'the last claim on the task',
+    'task': 'the last claim on the task',
+    'named': 'the last claim on the task that the body names',
+    'dataset': 'an open claim in the dataset',
+    'entry': 'to have made the entry',
+}
+"""What must be a pilot's own, in words."""
+
 _FIELD = re.compile(r'(?P<names>\w[\w, ()]*?): (?P<text>.+)')
 
 
@@ -42,8 +52,9 @@ def describe(route: Route, method: str) -> Iterator[str]:
 def _who(access: Access) -> str:
     if not access.roles:
         return 'anybody, without a token'
-    roles = f'roles: {", ".join(access.roles)}'
-    return f'{roles}; a user needs {access.dataset} permission on the dataset' if access.dataset else roles
+    user = f'; a user needs {access.dataset} permission on the dataset' if access.dataset else ''
+    pilot = f'; a pilot needs {OWN[access.own]}' if access.own else ''
+    return f'roles: {", ".join(access.roles)}{user}{pilot}'
 
 
 def _words(docstring: str) -> Iterator[str]:

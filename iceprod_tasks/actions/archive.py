@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.claimants import for_readers
 from iceprod_tasks.domain.errors import BeingDeleted, NotFound
-from iceprod_tasks.domain.tasks import for_readers
 from iceprod_tasks.storage.archives import FORMAT, FORMAT_VERSION, line, packed
 from iceprod_tasks.storage.client import utc_now
 

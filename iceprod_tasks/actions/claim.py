@@ -7,6 +7,7 @@ from typing import Any
 from iceprod_tasks.actions.materialize import unmade
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.claimants import for_claimant, may_be_of
 from iceprod_tasks.domain.errors import ClaimOver, InvalidRequest, NoWork
 from iceprod_tasks.domain.tasks import Task, new_id
 from iceprod_tasks.storage.claims import Wanted
@@ -39,33 +40,40 @@ async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task
     The same claim id gets the same answer again, however often a pilot has to repeat its request.
 
     Returns:
-        The task as claimed.
+        The task as claimed, without the ids of earlier claims.
 
     Raises:
         NoWork: nothing that fits is queued.
-        ClaimOver: the claim id was used before, and its claim has ended.
+        ClaimOver: the claim id was used before, and its claim has ended, or is that of another pilot.
         InvalidRequest: the lease is out of bounds.
     """
     by_pilot = bool(request.claim_id)
     lease_seconds = _lease(service, request.lease_seconds) if by_pilot else None
-    opened = Claim(request.claim_id or new_id(), lease_seconds, request.pilot, request.site)
+    opened = Claim(request.claim_id or new_id(), lease_seconds, request.pilot, request.site, caller.name)
     try:
         task = await service.store.claims.open(request.wanted, opened, Note(who=request.pilot or caller.name))
     except Duplicate:
         task = None
     if task is None and by_pilot:
-        task = await _given_before(service, request.claim_id)
+        task = await _given_before(service, caller, request.claim_id)
     if task is None:
         offer = request.wanted.offer
         # In datasets that have ended, idle tasks wait for what will not come by itself: no pilot need wait with them.
         stuck = not await service.store.datasets.any_goes_on()
         raise NoWork(await service.store.claims.left(offer, stuck=stuck) + await unmade(service, offer))
-    return task
+    return for_claimant(task)
 
 
-async def _given_before(service: Service, claim_id: str) -> Task | None:
-    task = await service.store.claims.replay(claim_id, service.limits.lease_seconds)
-    if task is not None and (task['claim_id'] != claim_id or task['status'] != 'processing'):
+async def _given_before(service: Service, caller: Caller, claim_id: str) -> Task | None:
+    subject = caller.name if caller.is_bound else None
+    task = await service.store.claims.replay(claim_id, service.limits.lease_seconds, subject)
+    if task is None:
+        return None
+    if (
+        task['claim_id'] != claim_id
+        or task['status'] != 'processing'
+        or not (subject is None or may_be_of(task, caller))
+    ):
         raise ClaimOver
     return task
 

@@ -4,18 +4,19 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.claimants import NEEDED, listed, shown
 from iceprod_tasks.domain.datasets import DATASET_STATUSES
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.jobs import JOB_STATUSES
 from iceprod_tasks.domain.retention import expires
 from iceprod_tasks.domain.statuses import STATUSES, in_order
-from iceprod_tasks.domain.tasks import SORTABLE, Task, for_readers
+from iceprod_tasks.domain.tasks import SORTABLE, Task
 from iceprod_tasks.storage.jobs import of_dataset
 from iceprod_tasks.storage.listing import Selection, cursor_after, page
 from iceprod_tasks.storage.readable import Choice
+from iceprod_tasks.storage.tasks import among
 
 PAGE_AT_MOST = 10_000
 """Tasks that a page with a cursor can have; a longer list is streamed."""
@@ -95,24 +96,21 @@ async def read_task(
     Raises:
         NotFound: there is no such task.
     """
-    task = await service.store.tasks.get(task_id, dataset_id, keys)
+    task = await service.store.tasks.get(task_id, dataset_id, [*keys, *NEEDED] if keys else ())
     if task is None:
         raise NotFound('Task not found')
-    return task if caller.operates else for_readers(task)
+    whole = shown(task, caller)
+    return {key: whole[key] for key in keys if key in whole} if keys else whole
 
 
-async def read_messages(service: Service, caller: Caller, task_id: str) -> list[dict[str, Any]]:
+async def read_messages(service: Service, task_id: str) -> list[dict[str, Any]]:
     """The messages of a task, oldest first.
 
     Raises:
         NotFound: there is no such task.
-        NotPermitted: the caller is a user that may not read the task's dataset.
     """
-    task = await service.store.tasks.get(task_id, keys=('dataset_id',))
-    if task is None and caller.serves:
+    if not await service.store.tasks.exists(among([task_id])):
         raise NotFound('Task not found')
-    # To a user, a task that does not exist looks like one of somebody else.
-    await permit.check(service, caller, task['dataset_id'] if task else '', 'read')
     return await service.store.messages.of(task_id)
 
 
@@ -149,10 +147,10 @@ def list_datasets(
     service: Service, caller: Caller, choice: Choice, keys: Sequence[str] = ()
 ) -> AsyncIterator[dict[str, Any]]:
     """Those of some datasets that the caller may read, oldest first."""
-    shown = [*keys, 'dataset_id'] if keys else []
-    if caller.serves:
-        return service.store.datasets.select(choice.where, keys=shown)
-    return service.store.datasets.readable(choice.where, caller.name, caller.groups, shown)
+    fields = [*keys, 'dataset_id'] if keys else []
+    if caller.operates:
+        return service.store.datasets.select(choice.where, keys=fields)
+    return service.store.datasets.readable(choice.where, caller.name, caller.groups, fields)
 
 
 async def summarize_datasets(service: Service, caller: Caller) -> AsyncIterator[tuple[str, AsyncIterator[str]]]:
@@ -207,8 +205,8 @@ def list_jobs(
     keys: Sequence[str] = (),
 ) -> AsyncIterator[dict[str, Any]]:
     """The jobs of a dataset, by place; those in some statuses oldest first."""
-    shown = [*keys, 'job_id'] if keys else []
-    return _without_id(service.store.jobs.select(of_dataset(dataset_id, statuses, job_index), keys=shown))
+    fields = [*keys, 'job_id'] if keys else []
+    return _without_id(service.store.jobs.select(of_dataset(dataset_id, statuses, job_index), keys=fields))
 
 
 async def count_jobs(service: Service, dataset_id: str) -> dict[str, int]:
@@ -231,8 +229,7 @@ async def _each_id(documents: AsyncIterator[dict[str, Any]], key: str) -> AsyncI
 async def _shown(tasks: AsyncIterator[Task], caller: Caller, keys: Sequence[str]) -> AsyncIterator[Task]:
     async for task in tasks:
         del task['_id']
-        shown = {key: task[key] for key in keys if key in task} if keys else task
-        yield shown if caller.operates else for_readers(shown)
+        yield listed({key: task[key] for key in keys if key in task} if keys else task, caller)
 
 
 async def _each(tasks: Sequence[Task]) -> AsyncIterator[Task]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from iceprod_tasks.actions.service import Service
-from iceprod_tasks.domain.errors import ClaimLost, TaskGone
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
+from iceprod_tasks.domain.errors import ClaimLost, NotYours, TaskGone
 from iceprod_tasks.domain.tasks import Task
-from iceprod_tasks.storage.claims import held_by
+from iceprod_tasks.storage.claims import claimed_by, held_by
 
 _HEARTBEATS_A_LEASE = 3
 """So many can be missed, less one, before the lease is over."""
@@ -55,7 +57,7 @@ class Orders:
     lease_seconds: float
 
 
-async def heartbeat(service: Service, task_id: str, sign: SignOfLife) -> Orders:
+async def heartbeat(service: Service, caller: Caller, task_id: str, sign: SignOfLife) -> Orders:
     """Let the lease of a claim begin anew.
 
     As long as nobody has taken the task, this is so after the end of the lease as well. A claim that has no lease gets
@@ -64,12 +66,13 @@ async def heartbeat(service: Service, task_id: str, sign: SignOfLife) -> Orders:
     Raises:
         TaskGone: there is no such task.
         ClaimLost: the task is not this claim's; nothing has changed.
+        NotYours: to a pilot, the same where it has not claimed the task, and where there is none.
     """
     own = service.limits.lease_seconds
-    where = held_by(task_id, sign.claim_id, sign.epoch)
+    where = {**held_by(task_id, sign.claim_id, sign.epoch), **(claimed_by(caller.name) if caller.is_bound else {})}
     task = await service.store.claims.heartbeat(where, sign.says, own)
     if task is None:
-        raise await _refusal(service, task_id, sign.claim_id)
+        raise await _refusal(service, caller, task_id, sign.claim_id)
     lease_seconds = task['lease_seconds'] or own
     # Less than the lease when it is to stop.
     left_seconds = (task['lease_until'] - task['heartbeat_at']).total_seconds()
@@ -79,8 +82,10 @@ async def heartbeat(service: Service, task_id: str, sign: SignOfLife) -> Orders:
     return Orders('stop' if why else 'continue', why, again_in_seconds, holds_seconds)
 
 
-async def _refusal(service: Service, task_id: str, claim_id: str) -> TaskGone | ClaimLost:
-    task = await service.store.tasks.get(task_id, keys=('status', 'log'))
+async def _refusal(service: Service, caller: Caller, task_id: str, claim_id: str) -> TaskGone | ClaimLost | NotYours:
+    task = await service.store.tasks.get(task_id, keys=(*NEEDED, 'log'))
+    if caller.is_bound and (task is None or not (may_be_of(task, caller) or is_past(task, claim_id))):
+        return NotYours()
     return TaskGone() if task is None else ClaimLost(_end_of(task, claim_id))
 
 

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.logs import new_log
 from iceprod_tasks.domain.origins import Origin
@@ -31,12 +33,16 @@ class TaskLogListing:
     keys: Sequence[str] = ()
 
 
-async def keep_log(service: Service, given: Mapping[str, Any], origin: Origin) -> str:
-    """Store a log. Its task and dataset need not exist.
+async def keep_log(service: Service, caller: Caller, given: Mapping[str, Any], origin: Origin) -> str:
+    """Store a log. Its task and dataset need not exist, unless it comes from a pilot.
 
     Returns:
         The new log's id.
+
+    Raises:
+        NotPermitted: the caller is a pilot that has not claimed the log's task.
     """
+    await permit.check_named(service, caller, given.get('task_id'), given.get('dataset_id'))
     log = new_log(given, origin.new_id(), origin.began)
     await service.store.logs.add(log)
     return str(log['log_id'])

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.logs import new_task_stat
 from iceprod_tasks.domain.origins import Origin
@@ -28,12 +30,16 @@ class BulkListing:
     at_once: int = 1000
 
 
-async def keep_stats(service: Service, task_id: str, stats: Mapping[str, Any], origin: Origin) -> str:
-    """Store the statistics of a try. The task and its dataset need not exist.
+async def keep_stats(service: Service, caller: Caller, task_id: str, stats: Mapping[str, Any], origin: Origin) -> str:
+    """Store the statistics of a try. The task and its dataset need not exist, unless they come from a pilot.
 
     Returns:
         Their id.
+
+    Raises:
+        NotPermitted: the caller is a pilot that has not claimed the task, or the dataset is not the task's.
     """
+    await permit.check_named(service, caller, task_id, stats['dataset_id'])
     stat = new_task_stat(origin.new_id(), task_id, stats, origin.began)
     await service.store.task_stats.add(stat)
     return str(stat['task_stat_id'])

@@ -6,6 +6,7 @@ from typing import Any
 from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.claimants import shown
 from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFound
 from iceprod_tasks.domain.requirements import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
@@ -107,7 +108,7 @@ async def patch_task(service: Service, caller: Caller, task_id: str, changes: Ma
         raise NotFound('Task not found')
     if transition is not None:
         await _follow(service, [task_id], transition.target)
-    return task
+    return shown(task, caller)
 
 
 def _transition(caller: Caller, status: str) -> Transition:

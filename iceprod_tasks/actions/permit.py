@@ -1,4 +1,7 @@
-"""Permit: may this caller read or write this dataset?"""
+"""Permit: may this caller read or write this dataset, and touch this task?
+
+Whoever may not is told the same as whoever asks for what does not exist.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -9,11 +12,54 @@ from iceprod_tasks.domain.errors import BeingDeleted, NotPermitted
 
 Access = Literal['read', 'write']
 
+Own = Literal['claim', 'task', 'dataset', 'named', 'entry']
+"""What must be a pilot's own, where it is nothing else but a pilot:
+
+claim
+: the claim on the task in the path, or the last one; looked at in the very update that the request asks for.
+
+task
+: the same, looked at before.
+
+dataset
+: an open claim on a task of the dataset, or of the dataset of the job.
+
+named
+: the last claim on the task that the body names.
+
+entry
+: the entry, made with a token of the same subject.
+"""
+
+_CHECKED_BEFORE = ('task', 'dataset')
+
+
+async def enter(
+    service: Service, caller: Caller, place: Mapping[str, str], access: Access | None, own: Own | None
+) -> None:
+    """Refuse a caller that may not use a route at this place.
+
+    Args:
+        service: the service.
+        caller: who asks, with the roles that the route accepts.
+        place: the ids in the path: dataset_id, task_id or job_id.
+        access: what the dataset must grant to a user; that of the task or job where the path has no dataset.
+        own: what must be a pilot's own.
+
+    Raises:
+        NotPermitted: none of the caller's roles opens the place.
+    """
+    if caller.operates:
+        return
+    if 'user' in caller.roles and (access is None or await _grants(service, caller, place, access)):
+        return
+    if 'pilot' in caller.roles and (own not in _CHECKED_BEFORE or await _holds(service, caller, place, own)):
+        return
+    raise NotPermitted
+
 
 async def check(service: Service, caller: Caller, dataset_id: str, access: Access) -> None:
-    """Refuse a caller that the dataset's record does not name.
-
-    Admin and system pass without a record; so do pilots, for reading.
+    """Refuse a caller that the dataset's record does not name; admin and system pass without a record.
 
     Args:
         service: the service.
@@ -24,12 +70,27 @@ async def check(service: Service, caller: Caller, dataset_id: str, access: Acces
     Raises:
         NotPermitted: the record is missing or does not name the caller.
     """
-    if caller.operates or (access == 'read' and caller.serves):
+    await enter(service, caller, {'dataset_id': dataset_id}, access, 'dataset')
+
+
+async def check_named(service: Service, caller: Caller, task_id: Any, dataset_id: Any) -> None:
+    """Refuse to store something about a task for a pilot that has not claimed it.
+
+    Args:
+        service: the service.
+        caller: who asks.
+        task_id: of the task; None where the caller names none.
+        dataset_id: said to be the task's; None where nothing is said.
+
+    Raises:
+        NotPermitted: the caller is bound to its claims, and the last one on the task is not its own, or the task is not
+            of this dataset.
+    """
+    if not caller.is_bound:
         return
-    record = await service.store.datasets.access(dataset_id)
-    if record is None:
-        raise NotPermitted('attr not found')
-    check_record(record, caller.name, caller.groups, access)
+    task = await service.store.claims.last_of(caller.name, task_id) if task_id else None
+    if task is None or dataset_id not in (None, task['dataset_id']):
+        raise NotPermitted
 
 
 def check_record(record: Mapping[str, Any], username: str, groups: Sequence[str], access: str) -> None:
@@ -58,3 +119,33 @@ async def check_kept(service: Service, dataset_id: str) -> None:
     """
     if await service.store.datasets.is_deleting(dataset_id):
         raise BeingDeleted
+
+
+async def _grants(service: Service, caller: Caller, place: Mapping[str, str], access: Access) -> bool:
+    dataset_id = await _dataset_of(service, place)
+    record = await service.store.datasets.access(dataset_id) if dataset_id is not None else None
+    if record is None:
+        return False
+    try:
+        check_record(record, caller.name, caller.groups, access)
+    except NotPermitted:
+        return False
+    return True
+
+
+async def _holds(service: Service, caller: Caller, place: Mapping[str, str], own: Own | None) -> bool:
+    if own == 'task':
+        return await service.store.claims.last_of(caller.name, place['task_id']) is not None
+    dataset_id = await _dataset_of(service, place)
+    return dataset_id is not None and await service.store.claims.any_of(caller.name, dataset_id)
+
+
+async def _dataset_of(service: Service, place: Mapping[str, str]) -> str | None:
+    """The dataset of a place; None when there is no such task or job."""
+    if 'dataset_id' in place:
+        return place['dataset_id']
+    if 'task_id' in place:
+        found = await service.store.tasks.get(place['task_id'], keys=('dataset_id',))
+    else:
+        found = await service.store.jobs.get(place['job_id'])
+    return str(found['dataset_id']) if found is not None else None

@@ -53,7 +53,7 @@ async def _readable(service: Service, caller: Caller, dataset_id: str | None) ->
     if dataset_id is not None:
         await permit.check(service, caller, dataset_id, 'read')
         return [dataset_id]
-    if caller.serves:
+    if caller.operates:
         return None
     # Whatever a complete dataset has queued, nobody will look for here.
     found = service.store.datasets.readable(_UNFINISHED.where, caller.name, caller.groups, ('dataset_id',))

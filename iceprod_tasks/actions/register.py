@@ -5,13 +5,14 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import pilots
-from iceprod_tasks.domain.errors import NotFound
+from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.errors import NotFound, NotPermitted
 from iceprod_tasks.domain.origins import Origin
 
 
-async def register_pilot(service: Service, given: Mapping[str, Any], origin: Origin) -> str:
+async def register_pilot(service: Service, caller: Caller, given: Mapping[str, Any], origin: Origin) -> str:
     """Store a new pilot; its id."""
-    pilot = pilots.new_pilot(given, origin.new_id(), origin.began)
+    pilot = pilots.new_pilot(given, origin.new_id(), origin.began, caller.name)
     await service.store.pilots.add(pilot)
     return str(pilot['pilot_id'])
 
@@ -23,15 +24,18 @@ async def register_grid(service: Service, given: Mapping[str, Any], origin: Orig
     return str(grid['grid_id'])
 
 
-def list_pilots(service: Service, equal: Mapping[str, str], keys: Sequence[str] = ()) -> AsyncIterator[dict[str, Any]]:
-    """The pilots with some values, oldest first.
+def list_pilots(
+    service: Service, caller: Caller, equal: Mapping[str, str], keys: Sequence[str] = ()
+) -> AsyncIterator[dict[str, Any]]:
+    """The pilots with some values that the caller may read, oldest first.
 
     Args:
         service: the service.
+        caller: who asks; a pilot sees its own entries.
         equal: field to value.
         keys: fields to show beside pilot_id; all when empty.
     """
-    return service.store.pilots.select(equal, [*keys, 'pilot_id'] if keys else [])
+    return service.store.pilots.select({**equal, **_own(caller)}, [*keys, 'pilot_id'] if keys else [])
 
 
 def list_grids(service: Service) -> AsyncIterator[dict[str, Any]]:
@@ -39,13 +43,14 @@ def list_grids(service: Service) -> AsyncIterator[dict[str, Any]]:
     return service.store.grids.select({})
 
 
-async def read_pilot(service: Service, pilot_id: str) -> dict[str, Any]:
+async def read_pilot(service: Service, caller: Caller, pilot_id: str) -> dict[str, Any]:
     """One pilot.
 
     Raises:
         NotFound: there is no such pilot.
+        NotPermitted: the caller is a pilot, and has no such entry.
     """
-    return _found(await service.store.pilots.get(pilot_id), 'Pilot')
+    return _pilot(caller, await service.store.pilots.get(pilot_id, _own(caller)))
 
 
 async def read_grid(service: Service, grid_id: str) -> dict[str, Any]:
@@ -54,10 +59,10 @@ async def read_grid(service: Service, grid_id: str) -> dict[str, Any]:
     Raises:
         NotFound: there is no such grid.
     """
-    return _found(await service.store.grids.get(grid_id), 'Grid')
+    return _grid(await service.store.grids.get(grid_id))
 
 
-async def update_pilot(service: Service, pilot_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+async def update_pilot(service: Service, caller: Caller, pilot_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Merge fields into a pilot, which also is its sign of life.
 
     Returns:
@@ -66,8 +71,9 @@ async def update_pilot(service: Service, pilot_id: str, given: Mapping[str, Any]
     Raises:
         InvalidRequest: there is nothing to change, or a field cannot be changed.
         NotFound: there is no such pilot.
+        NotPermitted: the caller is a pilot, and has no such entry.
     """
-    return _found(await service.store.pilots.patch(pilot_id, pilots.pilot_changes(given)), 'Pilot')
+    return _pilot(caller, await service.store.pilots.patch(pilot_id, pilots.pilot_changes(given), _own(caller)))
 
 
 async def update_grid(service: Service, grid_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,20 +86,36 @@ async def update_grid(service: Service, grid_id: str, given: Mapping[str, Any]) 
         InvalidRequest: there is nothing to change, or a field cannot be changed.
         NotFound: there is no such grid.
     """
-    return _found(await service.store.grids.patch(grid_id, pilots.grid_changes(given)), 'Grid')
+    return _grid(await service.store.grids.patch(grid_id, pilots.grid_changes(given)))
 
 
-async def unregister_pilot(service: Service, pilot_id: str) -> None:
+async def unregister_pilot(service: Service, caller: Caller, pilot_id: str) -> None:
     """Remove a pilot.
 
     Raises:
         NotFound: there is no such pilot.
+        NotPermitted: the caller is a pilot, and has no such entry.
     """
-    if not await service.store.pilots.remove(pilot_id):
-        raise NotFound('Pilot not found')
+    if not await service.store.pilots.remove(pilot_id, _own(caller)):
+        raise _no_pilot(caller)
 
 
-def _found(entry: dict[str, Any] | None, kind: str) -> dict[str, Any]:
+def _own(caller: Caller) -> dict[str, str]:
+    """What is so of the entries of pilots that a caller may touch."""
+    return {'registered_by': caller.name} if caller.is_bound else {}
+
+
+def _pilot(caller: Caller, entry: dict[str, Any] | None) -> dict[str, Any]:
     if entry is None:
-        raise NotFound(f'{kind} not found')
+        raise _no_pilot(caller)
+    return entry
+
+
+def _no_pilot(caller: Caller) -> NotFound | NotPermitted:
+    return NotPermitted() if caller.is_bound else NotFound('Pilot not found')
+
+
+def _grid(entry: dict[str, Any] | None) -> dict[str, Any]:
+    if entry is None:
+        raise NotFound('Grid not found')
     return entry

@@ -7,11 +7,12 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.errors import InvalidRequest, StaleClaim
+from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
+from iceprod_tasks.domain.errors import InvalidRequest, NotPermitted, StaleClaim
 from iceprod_tasks.domain.requirements import grow, signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.domain.tasks import Task, new_id
-from iceprod_tasks.storage.claims import held_by, unheld
+from iceprod_tasks.storage.claims import claimed_by, held_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
@@ -57,6 +58,7 @@ async def complete(service: Service, caller: Caller, task_id: str, report: Repor
     Raises:
         InvalidRequest: there is no such task, or nobody is at work on it.
         StaleClaim: the report's claim is not the task's.
+        NotPermitted: the caller is a pilot that has not claimed the task.
     """
     sets = _site(report)
     if report.time_used_seconds is not None:
@@ -71,6 +73,7 @@ async def reset(service: Service, caller: Caller, task_id: str, report: Report) 
     Raises:
         InvalidRequest: there is no such task, or it is complete.
         StaleClaim: the report's claim is not the task's.
+        NotPermitted: the caller is a pilot that has not claimed the task.
     """
     await _end(service, caller, task_id, report, _unsuccessful(TRANSITIONS['reset'], report))
 
@@ -81,6 +84,7 @@ async def fail(service: Service, caller: Caller, task_id: str, report: Report) -
     Raises:
         InvalidRequest: there is no such task, or it is complete.
         StaleClaim: the report's claim is not the task's.
+        NotPermitted: the caller is a pilot that has not claimed the task.
     """
     await _end(service, caller, task_id, report, _unsuccessful(TRANSITIONS['fail'], report))
 
@@ -91,6 +95,7 @@ async def hand_back(service: Service, caller: Caller, task_id: str, report: Repo
     Raises:
         InvalidRequest: there is no such task.
         StaleClaim: the report's claim is not the task's.
+        NotPermitted: the caller is a pilot that has not claimed the task.
     """
     ending = _Ending(TRANSITIONS['hand back'], 'Task not found', _site(report), yields=True)
     await _end(service, caller, task_id, report, ending)
@@ -154,6 +159,8 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
 
 async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
     where = held_by(task_id, report.claim_id, report.epoch) if report.claim_id else unheld(task_id)
+    if caller.is_bound:
+        where |= claimed_by(caller.name)
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)
@@ -203,7 +210,9 @@ async def _same_as_before(service: Service, caller: Caller, task_id: str, report
         before = await service.store.claims.reported(task_id, report.claim_id, caller.name, ending.names)
         if before is not None:
             return before
-    task = await service.store.tasks.get(task_id, keys=('status', 'lease_seconds'))
+    task = await service.store.tasks.get(task_id, keys=(*NEEDED, 'lease_seconds'))
+    if caller.is_bound and (task is None or not (may_be_of(task, caller) or is_past(task, report.claim_id))):
+        raise NotPermitted
     if task is None:
         raise InvalidRequest(ending.refusal)
     if report.claim_id or (task['status'] == 'processing' and task['lease_seconds'] is not None):

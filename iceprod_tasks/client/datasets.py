@@ -143,9 +143,7 @@ class Datasets(Asking):
             await asyncio.sleep(look_seconds)
             try:
                 done = cast(Deletion, (await self._ask(request)).document)
-            except (NotFound, NotPermitted) as error:
-                # With the dataset go the permissions of its users.
-                if isinstance(error, NotPermitted) and error.reason != 'attr not found':
-                    raise
+            except (NotFound, NotPermitted):
+                # With the dataset go the permissions of its users, and a moment ago we had them.
                 return {'deleted': {}, 'archive': None}
         return done

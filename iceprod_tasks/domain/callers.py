@@ -31,9 +31,9 @@ class Caller:
         return not self.roles.isdisjoint({'admin', 'system'})
 
     @property
-    def serves(self) -> bool:
-        """Whether the caller is part of the machinery: it may read what it needs of any dataset."""
-        return self.operates or 'pilot' in self.roles
+    def is_bound(self) -> bool:
+        """Whether the caller is a pilot and no operator: it may touch what it has claimed, and nothing else."""
+        return 'pilot' in self.roles and not self.operates
 
     def within(self, accepted: Iterable[str]) -> Self:
         """The same caller with only those roles that a route accepts."""

@@ -4,6 +4,7 @@
     ├── InvalidRequest          the request cannot be understood or breaks a rule of its format
     ├── NotAuthenticated        no token, or one that is not valid
     ├── NotPermitted            the caller may not do this
+    │   └── NotYours            the pilot of a heartbeat has not claimed the task: its work is to be dropped
     ├── NotFound                the thing asked for does not exist
     │   ├── NoWork              nothing queued fits the offer
     │   └── TaskGone            the task of a heartbeat is not there any more
@@ -60,6 +61,15 @@ class NotPermitted(IceprodTasksError):
 
     In the words of the contract, which clients may compare.
     """
+
+
+class NotYours(NotPermitted):
+    """authorization failed."""
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """The order to stop."""
+        return _order_to_stop('the task is not held with this token')
 
 
 class NotFound(IceprodTasksError):

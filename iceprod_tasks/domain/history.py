@@ -8,7 +8,7 @@ from iceprod_tasks.domain.tasks import Task
 FIELDS = ('task_id', 'dataset_id', 'status', 'epoch', 'failures', 'evictions', 'create_date', 'log', 'log_dropped')
 """What a history is made of."""
 
-_ENTRY = ('when', 'from', 'to', 'transition', 'why', 'who', 'epoch', 'claim')
+_ENTRY = ('when', 'from', 'to', 'transition', 'why', 'who', 'epoch')
 
 
 def history(task: Mapping[str, Any]) -> Task:
@@ -21,7 +21,7 @@ def history(task: Mapping[str, Any]) -> Task:
         task: its `FIELDS`; a task of an older release may lack some.
 
     Returns:
-        The history, with the keys to claims in it.
+        The history. The keys to claims, which the log has, are no part of it.
     """
     log = task.get('log') or []
     truncated = bool(task.get('log_dropped'))
@@ -39,14 +39,8 @@ def history(task: Mapping[str, Any]) -> Task:
     }
 
 
-def for_readers(told: Task) -> Task:
-    """The history without claim ids, which only operators may know."""
-    entries = [{field: value for field, value in entry.items() if field != 'claim'} for entry in told['history']]
-    return {**told, 'history': entries}
-
-
 def _creation(when: Any, status: str | None) -> dict[str, Any]:
     """The entry of the creation; the status is None where the log does not reach back to it."""
     return {
-        'when': when, 'from': None, 'to': status, 'transition': 'create', 'why': '', 'who': '', 'epoch': 0, 'claim': '',
+        'when': when, 'from': None, 'to': status, 'transition': 'create', 'why': '', 'who': '', 'epoch': 0,
     }  # fmt: skip

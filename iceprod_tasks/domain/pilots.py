@@ -10,11 +10,11 @@ from typing import Any
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.times import read_time
 
-_UNCHANGEABLE = frozenset({'_id', 'pilot_id', 'submit_date', 'last_update'})
+_UNCHANGEABLE = frozenset({'_id', 'pilot_id', 'registered_by', 'submit_date', 'last_update'})
 _GRID_UNCHANGEABLE = frozenset({'_id', 'grid_id', 'start_date', 'last_update'})
 
 
-def new_pilot(given: Mapping[str, Any], pilot_id: str, now: datetime) -> dict[str, Any]:
+def new_pilot(given: Mapping[str, Any], pilot_id: str, now: datetime, registered_by: str) -> dict[str, Any]:
     """A pilot as stored.
 
     Args:
@@ -22,6 +22,7 @@ def new_pilot(given: Mapping[str, Any], pilot_id: str, now: datetime) -> dict[st
             overwritten.
         pilot_id: its id.
         now: the time of it, UTC.
+        registered_by: subject of the token that it is made with.
     """
     return {
         'tasks': [],
@@ -33,6 +34,7 @@ def new_pilot(given: Mapping[str, Any], pilot_id: str, now: datetime) -> dict[st
         'resources_claimed': {},
         **_own(given, _UNCHANGEABLE),
         'pilot_id': pilot_id,
+        'registered_by': registered_by,
         'submit_date': now,
         'start_date': '',
         'last_update': now,

@@ -24,7 +24,10 @@ _LONGEST_RETRY_DELAY_SECONDS = 3600.0
 IDENTITY = ('task_id', 'dataset_id', 'job_id')
 """Set once; nothing changes them."""
 
-CLAIM_FIELDS = ('claim_id', 'instance_id', 'claims', 'epoch', 'lease_until', 'lease_seconds', 'pilot', 'stop')
+CLAIM_FIELDS = (
+    'claim_id', 'instance_id', 'claims', 'epoch', 'lease_until', 'lease_seconds', 'pilot', 'stop',
+    'claimed_by',
+)  # fmt: skip
 """A pilot's hold on the task; only transitions change them."""
 
 NEW_ATTEMPT: Mapping[str, Any] = {
@@ -39,8 +42,11 @@ SERVICE_FIELDS = (
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 
-SECRET_FIELDS = frozenset({'claim_id', 'instance_id', 'claims', 'signature', 'replays'})
-"""Left out of what users and other pilots read: a claim id is the key to a claim."""
+KEY_FIELDS = frozenset({'claim_id', 'instance_id', 'claims', 'replays'})
+"""For whoever claimed the task, and nobody else: a claim id is the key to a claim."""
+
+SECRET_FIELDS = KEY_FIELDS | {'signature', 'claimed_by'}
+"""Left out of what users and other pilots read."""
 
 SORTABLE = frozenset({
     'task_id', 'dataset_id', 'job_id', 'name', 'task_index', 'job_index', 'status', 'priority', 'status_changed',
@@ -98,6 +104,7 @@ def new_task(
         'lease_until': None,
         'lease_seconds': None,
         'pilot': '',
+        'claimed_by': '',
         'stop': None,
         'log': [],
         'outcome': None,
@@ -108,14 +115,6 @@ def new_task(
         'nodes': None,
         'schema_version': SCHEMA_VERSION,
     }
-
-
-def for_readers(task: Task) -> Task:
-    """The task without what only its pilot and operators may know."""
-    shown = {key: value for key, value in task.items() if key not in SECRET_FIELDS}
-    if 'log' in shown:
-        shown['log'] = [{key: value for key, value in entry.items() if key != 'claim'} for entry in shown['log']]
-    return shown
 
 
 def retry_delay_seconds(failures: int, first_seconds: float) -> float:

@@ -17,6 +17,7 @@ from iceprod_tasks.client import (
     Gone,
     Heartbeat,
     NotFound,
+    NotPermitted,
     Phase,
     Resources,
     Retry,
@@ -162,8 +163,8 @@ class Hold:
 
 
 def _says_lost(error: Exception) -> bool:
-    # A 404 without an order is no word on the task: that service knows no heartbeats, or is none of ours.
-    return isinstance(error, Conflict | Gone) or (isinstance(error, NotFound) and 'action' in error.body)
+    # A 403 or 404 without an order is no word on the task: that service knows no heartbeats, or is none of ours.
+    return isinstance(error, Conflict | Gone) or (isinstance(error, NotFound | NotPermitted) and 'action' in error.body)
 
 
 def _why(error: Exception) -> str:

@@ -67,7 +67,8 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
 
         Raises:
             NotAuthenticated: no valid token.
-            NotPermitted: none of the caller's roles is accepted here, or the dataset does not name the caller.
+            NotPermitted: none of the caller's roles is accepted here, the dataset does not name the user, or it is not
+                the pilot's own.
             BeingDeleted: the request would change a dataset that is being deleted.
             InvalidRequest: the key is none, or the path or the query is not what they may be.
             Draining: it would begin something, and this process is stopping.
@@ -98,8 +99,7 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         # Not before it is known who asks: tokens that take long to check must not keep pilots out.
         await self.admit(access.lane or lanes.BY_METHOD[method])
         self._check_drain(access)
-        if access.dataset is not None:
-            await permit.check(self.service, self.caller, self.path_kwargs['dataset_id'], access.dataset)
+        await permit.enter(self.service, self.caller, self.path_kwargs, access.dataset, access.own)
         key = self.key() if method == self._keyed else None
         if key is None:
             await self._check_kept(access)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from iceprod_tasks.actions.permit import Own
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.lanes import LaneName
 
@@ -32,11 +33,12 @@ class Access:
 
     Args:
         roles: one of them is needed; none means that anybody may, without a token.
-        dataset: what the dataset in the path must grant to a user, beside the role.
+        dataset: what the dataset must grant to a user, beside the role; where the path names a task or a job, theirs.
         while_deleting: whether it is allowed with `write` on a dataset that is being deleted.
         new_work: whether it begins something; a service that is stopping refuses that.
         basic: whether the name and the password of an account do in place of a token.
         lane: which places it takes; those of its method when None: `read` for GET, else `write`.
+        own: what must be a pilot's own, beside the role; admin and system stand above it.
     """
 
     roles: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class Access:
     new_work: bool = False
     basic: bool = False
     lane: LaneName | None = None
+    own: Own | None = None
 
 
 def begins_work(access: Access) -> Access:
@@ -62,7 +65,14 @@ OPERATORS = Access(('admin', 'system'))
 PILOTS = Access(('admin', 'system', 'pilot'))
 SUBMITTERS = Access(('admin', 'user'))
 EVERYONE = Access(('admin', 'system', 'user', 'pilot'))
-READERS = Access(('admin', 'system', 'user', 'pilot'), 'read')
+PEOPLE = Access(('admin', 'system', 'user'))
+CLAIMANTS = replace(PILOTS, own='claim')
+HOLDERS = replace(PILOTS, own='task')
+JOB_HOLDERS = replace(PILOTS, own='dataset')
+REPORTERS = replace(PILOTS, own='named')
+REGISTERED = replace(PILOTS, own='entry')
+READERS = replace(EVERYONE, dataset='read', own='dataset')
+TRACERS = replace(EVERYONE, dataset='read', own='task')
 ADMINS = Access(('admin',))
 ACCOUNTS = Access(EVERYONE.roles, basic=True)
 PEOPLE_READ = Access(('admin', 'system', 'user'), 'read')
@@ -123,7 +133,8 @@ def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[Route
     """A whole table in Tornado's form.
 
     Raises:
-        ValueError: a method that a handler implements has no access rule, or the other way round.
+        ValueError: a method that a handler implements has no access rule, or the other way round; or a rule speaks of
+            something that the path does not name.
     """
     table = list(routes)
     for route in table:
@@ -132,4 +143,16 @@ def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[Route
             raise ValueError(f'{route.path}: {sorted(implemented ^ set(route.access))} has no access rule or no method')
         if route.keyed and route.keyed not in implemented:
             raise ValueError(f'{route.path}: takes a key for {route.keyed}, which has no method')
+        for method, access in route.access.items():
+            if unnamed := _unnamed(route.path, access):
+                raise ValueError(f'{route.path}: the rule of {method} needs {unnamed} in the path')
     return [route.spec(handler_cfg) for route in table]
+
+
+def _unnamed(path: str, access: Access) -> str:
+    """What a rule speaks of and a path does not name; '' when nothing is missing."""
+    if access.own in ('claim', 'task') and '(?P<task_id>' not in path:
+        return 'a task'
+    speaks = access.dataset is not None or access.own == 'dataset'
+    named = any(f'(?P<{name}>' in path for name in ('dataset_id', 'task_id', 'job_id'))
+    return 'a dataset, a task or a job' if speaks and not named else ''

@@ -83,7 +83,7 @@ class Claims:
             if not signatures or await self._best(self._where(wanted, signatures, claim.claim_id), signatures) is None:
                 return None
 
-    async def replay(self, claim_id: str, lease_seconds: float) -> Document | None:
+    async def replay(self, claim_id: str, lease_seconds: float, subject: str | None) -> Document | None:
         """The task a claim id was given, read by a majority write.
 
         A plain read could show a claim that a failover takes back. While the claim is open its lease begins anew: to
@@ -92,10 +92,13 @@ class Claims:
         Args:
             claim_id: of the claim.
             lease_seconds: the service's own lease.
+            subject: lets the lease of a claim of this subject alone begin anew; None for that of anybody.
         """
         where = {'claims': claim_id, 'epoch': {'$gt': 0}}
-        mine = {'$eq': ['$claim_id', {'$literal': claim_id}]}
-        leased = {'$and': [mine, {'$eq': ['$status', 'processing']}, {'$gt': ['$lease_until', None]}]}
+        open_now = [{'$eq': ['$claim_id', {'$literal': claim_id}]}, {'$eq': ['$status', 'processing']}]
+        theirs = {'$in': [{'$ifNull': ['$claimed_by', None]}, {'$literal': [subject, None]}]}
+        mine = [] if subject is None else [theirs]
+        leased = {'$and': [*open_now, *mine, {'$gt': ['$lease_until', None]}]}
         changes = {
             'replays': {'$add': [{'$ifNull': ['$replays', 0]}, 1]},
             'lease_until': {'$cond': [leased, renewed(lease_seconds), '$lease_until']},
@@ -107,7 +110,7 @@ class Claims:
         """Let the lease of a claim begin anew.
 
         Args:
-            where: `held_by`.
+            where: `held_by`, and `claimed_by` where the caller is bound to its claims.
             says: fields of the task that get these values.
             lease_seconds: the service's own lease, for a claim that has none.
 
@@ -127,7 +130,7 @@ class Claims:
         Args:
             transition: complete, reset, fail or hand back.
             note: what the report brings.
-            where: `held_by` or `unheld`.
+            where: `held_by` or `unheld`, and `claimed_by` where the caller is bound to its claims.
 
         Returns:
             The task after it; None when the filter or the status table does not let it.
@@ -152,6 +155,18 @@ class Claims:
             {'task_id': task_id, 'log': {'$elemMatch': entry}}, {'$inc': {'replays': 1}}, projection=_HIDDEN
         )
         return task
+
+    async def last_of(self, subject: str, task_id: str) -> Document | None:
+        """The dataset of a task on which the last claim may be a subject's; None when it is not, or no such task."""
+        where = {'task_id': task_id, **claimed_by(subject)}
+        found: Document | None = await self._tasks.find_one(where, {'_id': False, 'dataset_id': True})
+        return found
+
+    async def any_of(self, subject: str, dataset_id: str) -> bool:
+        """Whether a subject may hold a task of a dataset."""
+        theirs = {'claimed_by': {'$in': [subject, None]}, 'epoch': {'$gt': 0}}
+        where = {'status': 'processing', 'dataset_id': dataset_id, **theirs}
+        return await self._tasks.find_one(where, {'_id': True}, hint='claimed_by') is not None
 
     async def left(self, offer: Mapping[str, Any], *, stuck: bool) -> int:
         """How many unfinished tasks fit an offer, counted up to `LEFT_AT_MOST`.
@@ -221,3 +236,9 @@ def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:
 def unheld(task_id: str) -> Document:
     """The filter of a task on which no claim with a pilot's own id is open (those know how long their lease is)."""
     return {'task_id': task_id, '$or': [{'status': {'$ne': 'processing'}}, {'lease_seconds': None}]}
+
+
+def claimed_by(subject: str) -> Document:
+    """The filter of tasks on which the last claim may be a subject's; see `domain.claimants`."""
+    unknown = {'claimed_by': None, 'status': 'processing', 'epoch': {'$gt': 0}}
+    return {'$and': [{'$or': [{'claimed_by': subject}, unknown]}]}

@@ -42,6 +42,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'partialFilterExpression': {'status': 'idle', 'managed': False},
         },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},
+        # What a pilot may read: the datasets whose tasks it holds.
+        'claimed_by': {
+            'keys': [('claimed_by', _UP), ('dataset_id', _UP)],
+            'partialFilterExpression': {'status': 'processing'},
+        },
         # The same for tasks without a lease, those of old pilots.
         'unleased': {
             'keys': [('status', _UP), ('_id', _UP)],
@@ -118,6 +123,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'queue_host': {'keys': [('queue_host', _UP), ('_id', _UP)]},
         'host': {'keys': [('host', _UP), ('_id', _UP)]},
         'last_update': {'keys': [('last_update', _UP)]},
+        'registered_by': {'keys': [('registered_by', _UP), ('_id', _UP)]},
     },
     'grids': {'grid_id': {'keys': [('grid_id', _UP)], 'unique': True}},
     'users': {'username': {'keys': [('username', _UP)], 'unique': True}},

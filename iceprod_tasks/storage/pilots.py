@@ -27,9 +27,9 @@ class Register:
         with suppress(Duplicate):
             await self._entries.insert_one(entry)
 
-    async def get(self, entry_id: str) -> Document | None:
-        """One entry."""
-        found: Document | None = await self._entries.find_one({self.key: entry_id}, _HIDDEN)
+    async def get(self, entry_id: str, equal: Mapping[str, str] | None = None) -> Document | None:
+        """One entry, if it has some values where these are given."""
+        found: Document | None = await self._entries.find_one(self._one(entry_id, equal), _HIDDEN)
         return found
 
     def select(self, equal: Mapping[str, str], keys: Sequence[str] = ()) -> AsyncIterator[Document]:
@@ -42,17 +42,22 @@ class Register:
         fields = {**dict.fromkeys(keys, True), **_HIDDEN}
         return self._entries.find(equal, fields, sort=[('_id', 1)], batch_size=1000)
 
-    async def patch(self, entry_id: str, changes: Mapping[str, Any]) -> Document | None:
-        """Set fields of an entry, and when that was; the entry after it, None when there is none."""
+    async def patch(
+        self, entry_id: str, changes: Mapping[str, Any], equal: Mapping[str, str] | None = None
+    ) -> Document | None:
+        """Set fields of an entry, and when that was; the entry after it, None when there is none with these values."""
         fields: Document = {name: {'$literal': value} for name, value in changes.items()}
         changed: Document | None = await self._entries.find_one_and_update(
-            {self.key: entry_id}, [{'$set': {**fields, 'last_update': '$$NOW'}}], projection=_HIDDEN
+            self._one(entry_id, equal), [{'$set': {**fields, 'last_update': '$$NOW'}}], projection=_HIDDEN
         )
         return changed
 
-    async def remove(self, entry_id: str) -> int:
-        """Remove an entry; 1 if there was one."""
-        return await self._entries.delete_many({self.key: entry_id})
+    async def remove(self, entry_id: str, equal: Mapping[str, str] | None = None) -> int:
+        """Remove an entry; 1 if there was one with these values."""
+        return await self._entries.delete_many(self._one(entry_id, equal))
+
+    def _one(self, entry_id: str, equal: Mapping[str, str] | None) -> Document:
+        return {**(equal or {}), self.key: entry_id}
 
 
 class Pilots(Register):

@@ -25,12 +25,14 @@ class Claim:
         lease_seconds: how long it holds without a sign of life; None when the server made the id.
         pilot: how the pilot calls itself.
         site: where it runs.
+        claimed_by: subject of the token that it is made with.
     """
 
     claim_id: str
     lease_seconds: float | None
     pilot: str
     site: str
+    claimed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ def _opened(claim: Claim) -> Document:
         'lease_seconds': _literal(claim.lease_seconds),
         'lease_until': _literal(None) if lease_ms is None else {'$add': ['$$NOW', lease_ms]},
         'pilot': _literal(claim.pilot),
+        'claimed_by': _literal(claim.claimed_by),
         'site': _literal(claim.site),
         'stop': _literal(None),
         **{name: _literal(value) for name, value in NEW_ATTEMPT.items()},

@@ -324,7 +324,7 @@ async def test_work_that_runs_is_asked_to_stop_and_ends_under_its_claim(
     await claimed(api)
 
     answer = await api('POST', path(action), {'reason': 'enough'})
-    running = await api.as_('pilot')('GET', f'/tasks/{task_id}')
+    running = await api('GET', f'/tasks/{task_id}')
     again = await api('POST', path(action))
 
     assert (numbers(answer.body), answer.body['stopping']) == ((1, 0, 0), 1)

@@ -22,7 +22,7 @@ async def test_all_statuses_are_counted_in_their_order(api: Api) -> None:
 @pytest.mark.parametrize('path', ['task_counts/status', 'task_counts/name_status', 'task_summaries/status',
                                   'task_stats', 'tasks', 'jobs', 'job_counts/status',
                                   'job_summaries/status'])  # fmt: skip
-@pytest.mark.parametrize('role', ['admin', 'system', 'pilot'])
+@pytest.mark.parametrize('role', ['admin', 'system'])
 async def test_a_dataset_that_is_unknown_has_nothing(api: Api, path: str, role: str) -> None:
     answer = await api.as_(role)('GET', f'/datasets/nobody/{path}')
 

@@ -60,7 +60,7 @@ async def test_once_all_is_gone_a_repeat_is_404_for_operators_and_403_for_users(
     dataset_id = await ada.add_dataset(TASKS)
 
     assert (await ada('DELETE', f'/datasets/{dataset_id}')).status == 200
-    assert seen(await ada('DELETE', f'/datasets/{dataset_id}')) == refusal(403, 'attr not found')
+    assert seen(await ada('DELETE', f'/datasets/{dataset_id}')) == refusal(403, 'authorization failed')
     for role in ('admin', 'system'):
         assert seen(await api.as_(role)('DELETE', f'/datasets/{dataset_id}')) == refusal(404, 'Dataset not found')
     assert seen(await api('GET', f'/datasets/{dataset_id}')) == refusal(404, 'Dataset not found')

@@ -111,7 +111,7 @@ async def test_a_role_that_the_route_does_not_accept_is_403(api: Api, method: st
 async def test_a_user_of_an_unknown_dataset_is_403(api: Api, method: str, path: str) -> None:
     answer = await api.as_('user')(method, path, {})
 
-    assert seen(answer) == refusal(403, 'attr not found')
+    assert seen(answer) == refusal(403, 'authorization failed')
 
 
 @pytest.mark.parametrize('path', PATHS)

@@ -16,11 +16,13 @@ GO_ON = {'action': 'continue', 'why': '', 'again_in': 10.0, 'orders': [], 'lease
 PHASES = ('provisioning', 'starting', 'running', 'run_completed', 'deprovisioning')
 
 
-async def claimed(api: Api, claim_id: str | None = MINE, lease_seconds: float = LEASE_SECONDS) -> str:
+async def claimed(
+    api: Api, claim_id: str | None = MINE, lease_seconds: float = LEASE_SECONDS, by: Api | None = None
+) -> str:
     """A task in the hands of a claim."""
     task_id = await api.add_task()
     body = {'claim_id': claim_id, 'lease_seconds': lease_seconds} if claim_id else {}
-    assert (await api('POST', CLAIM, body)).body['task_id'] == task_id
+    assert (await (by or api)('POST', CLAIM, body)).body['task_id'] == task_id
     return task_id
 
 
@@ -50,7 +52,7 @@ def refused(why: str, code: int = 409, error: str = "The claim is not the task's
 @pytest.mark.parametrize('role', ['admin', 'system', 'pilot'])
 @pytest.mark.parametrize('says', [{}, {'epoch': 1}])
 async def test_a_heartbeat_lets_the_lease_begin_anew(api: Api, role: str, says: dict[str, Any]) -> None:
-    task_id = await claimed(api)
+    task_id = await claimed(api, by=api.as_(role))
     await set_lease(api, task_id, 5)
     before = await api.task(task_id)
 
@@ -211,11 +213,12 @@ async def test_a_stop_that_is_withdrawn_lets_the_pilot_go_on(api: Api) -> None:
 async def test_a_heartbeat_after_the_report_is_409_and_changes_nothing(
     api: Api, end: str, body: dict[str, Any], why: str
 ) -> None:
-    task_id = await claimed(api)
-    await api.as_('pilot', 'p')('POST', f'/tasks/{task_id}/task_actions/{end}', body)
+    pilot = api.as_('pilot', 'p')
+    task_id = await claimed(api, by=pilot)
+    await pilot('POST', f'/tasks/{task_id}/task_actions/{end}', body)
     before = await api.task(task_id)
 
-    answer = await beat(api, task_id, phase='running')
+    answer = await beat(pilot, task_id, phase='running')
 
     assert seen(answer) == refused(why)
     assert await api.task(task_id) == before
@@ -246,12 +249,13 @@ async def test_a_heartbeat_of_another_claim_changes_nothing(api: Api, says: dict
 
 
 async def test_a_heartbeat_of_a_claim_before_the_present_one_says_how_it_ended(api: Api) -> None:
-    task_id = await claimed(api)
-    await api.as_('pilot', 'p')('POST', f'/tasks/{task_id}/task_actions/hand_back', {'claim_id': MINE})
-    await api('POST', CLAIM, {'claim_id': OTHER})
+    pilot = api.as_('pilot', 'p')
+    task_id = await claimed(api, by=pilot)
+    await pilot('POST', f'/tasks/{task_id}/task_actions/hand_back', {'claim_id': MINE})
+    await api.as_('pilot', 'q')('POST', CLAIM, {'claim_id': OTHER})
     before = await api.task(task_id)
 
-    assert seen(await beat(api, task_id)) == refused('hand back by p')
+    assert seen(await beat(pilot, task_id)) == refused('hand back by p')
     assert await api.task(task_id) == before
 
 

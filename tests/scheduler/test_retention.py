@@ -123,7 +123,7 @@ async def test_the_owner_can_repeat_a_deletion_that_died_between_record_and_acce
     answers = [await api.as_('user', 'root')('DELETE', f'/datasets/{dataset_id}') for _ in range(2)]
 
     assert left == {'auths': 1}
-    assert [answer.body['error'] for answer in answers] == ['Dataset not found', 'attr not found']
+    assert [answer.body['error'] for answer in answers] == ['Dataset not found', 'authorization failed']
     assert await counts(api, dataset_id) == {}
 
 

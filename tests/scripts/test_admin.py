@@ -194,7 +194,7 @@ async def test_stragglers_are_those_that_run_longer_than_others_did(api: Api, ru
     ('given', 'said'),
     [
         ({'token': 'nonsense'}, 'GET /datasets/nothing/task_stats: 401 '),
-        ({'role': 'user'}, 'GET /datasets/nothing/task_stats: 403 attr not found\n'),
+        ({'role': 'user'}, 'GET /datasets/nothing/task_stats: 403 authorization failed\n'),
         ({'ICEPROD_TASKS_SERVER': 'http://127.0.0.1:1'}, 'GET http://127.0.0.1:1/datasets/nothing/task_stats: '),
         ({'ICEPROD_TASKS_SERVER': 'nonsense'}, 'GET nonsense/datasets/nothing/task_stats: unknown url type'),
     ],

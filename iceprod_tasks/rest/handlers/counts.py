@@ -2,7 +2,7 @@
 
 from iceprod_tasks.actions import describe
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, OPERATORS, READERS, Route, in_lane
+from iceprod_tasks.rest.routing import DATASET, OPERATORS, PEOPLE_READ, Route, in_lane
 
 
 class TaskCountsStatusHandler(Handler):
@@ -82,13 +82,13 @@ ROUTES = (
     Route(
         rf'/datasets/{DATASET}/task_summaries/status',
         DatasetTaskSummaryStatusHandler,
-        {'get': in_lane('list', READERS)},
+        {'get': in_lane('list', PEOPLE_READ)},
     ),
-    Route(rf'/datasets/{DATASET}/task_counts/status', DatasetTaskCountsStatusHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/task_counts/status', DatasetTaskCountsStatusHandler, {'get': PEOPLE_READ}),
     Route(
         rf'/datasets/{DATASET}/task_counts/name_status',
         DatasetTaskCountsNameStatusHandler,
-        {'get': in_lane('list', READERS)},
+        {'get': in_lane('list', PEOPLE_READ)},
     ),
-    Route(rf'/datasets/{DATASET}/task_stats', DatasetTaskStatsHandler, {'get': in_lane('list', READERS)}),
+    Route(rf'/datasets/{DATASET}/task_stats', DatasetTaskStatsHandler, {'get': in_lane('list', PEOPLE_READ)}),
 )

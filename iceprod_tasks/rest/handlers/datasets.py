@@ -8,8 +8,8 @@ from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.routing import (
     DATASET,
-    EVERYONE,
     OWNERS_WRITE,
+    PEOPLE,
     PEOPLE_DELETE,
     PEOPLE_WRITE,
     READERS,
@@ -231,7 +231,7 @@ ROUTES = (
     Route(
         r'/datasets',
         MultiDatasetsHandler,
-        {'get': in_lane('list', EVERYONE), 'post': begins_work(SUBMITTERS)},
+        {'get': in_lane('list', PEOPLE), 'post': begins_work(SUBMITTERS)},
         keyed='post',
         bulk=True,
     ),
@@ -242,6 +242,6 @@ ROUTES = (
     Route(rf'/datasets/{DATASET}/status', DatasetStatusHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/priority', DatasetPriorityHandler, {'put': PEOPLE_WRITE}),
     Route(rf'/datasets/{DATASET}/jobs_submitted', DatasetJobsSubmittedHandler, {'put': OWNERS_WRITE}),
-    Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': in_lane('list', EVERYONE)}),
+    Route(r'/dataset_summaries/status', DatasetSummariesStatusHandler, {'get': in_lane('list', PEOPLE)}),
     Route(rf'/config/{DATASET}', ConfigHandler, {'get': READERS, 'put': PEOPLE_WRITE}, bulk=True),
 )

@@ -2,24 +2,24 @@
 
 from iceprod_tasks.actions.trace import trace_task
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, EVERYONE, READERS, TASK, Route
+from iceprod_tasks.rest.routing import DATASET, PEOPLE_READ, TASK, TRACERS, Route
 
 
 class TasksHistoryHandler(Handler):
     """The history of a task."""
 
     async def get(self, task_id: str) -> None:
-        """Read it, oldest change first. Users need read permission on the task's dataset.
+        """Read it, oldest change first.
 
         Args:
             task_id (str): the task id
 
         Returns:
             dict: {task_id, status, epoch, failures, evictions, truncated, history}; `history` is a list of {when,
-            from, to, transition, why, who, epoch}, for operators also `claim`. It begins with the creation, then
-            come the newest 50 changes; `truncated` is true when there were more
+            from, to, transition, why, who, epoch}. It begins with the creation, then come the newest 50 changes;
+            `truncated` is true when there were more
         """
-        self.answer(await trace_task(self.service, self.caller, task_id))
+        self.answer(await trace_task(self.service, task_id))
 
 
 class DatasetTasksHistoryHandler(Handler):
@@ -35,10 +35,10 @@ class DatasetTasksHistoryHandler(Handler):
         Returns:
             dict: as for all tasks
         """
-        self.answer(await trace_task(self.service, self.caller, task_id, dataset_id=dataset_id))
+        self.answer(await trace_task(self.service, task_id, dataset_id=dataset_id))
 
 
 ROUTES = (
-    Route(rf'/tasks/{TASK}/history', TasksHistoryHandler, {'get': EVERYONE}),
-    Route(rf'/datasets/{DATASET}/tasks/{TASK}/history', DatasetTasksHistoryHandler, {'get': READERS}),
+    Route(rf'/tasks/{TASK}/history', TasksHistoryHandler, {'get': TRACERS}),
+    Route(rf'/datasets/{DATASET}/tasks/{TASK}/history', DatasetTasksHistoryHandler, {'get': PEOPLE_READ}),
 )

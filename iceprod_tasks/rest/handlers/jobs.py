@@ -9,10 +9,10 @@ from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.routing import (
     DATASET,
     JOB,
+    JOB_HOLDERS,
     OPERATORS,
+    PEOPLE_READ,
     PEOPLE_WRITE,
-    PILOTS,
-    READERS,
     STATUS,
     Route,
     begins_work,
@@ -187,9 +187,9 @@ class DatasetJobCountsStatusHandler(Handler):
 
 ROUTES = (
     Route(r'/jobs', MultiJobsHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
-    Route(rf'/jobs/{JOB}', JobsHandler, {'get': PILOTS, 'patch': OPERATORS}),
-    Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': in_lane('list', READERS)}),
-    Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': READERS}),
+    Route(rf'/jobs/{JOB}', JobsHandler, {'get': JOB_HOLDERS, 'patch': OPERATORS}),
+    Route(rf'/datasets/{DATASET}/jobs', DatasetMultiJobsHandler, {'get': in_lane('list', PEOPLE_READ)}),
+    Route(rf'/datasets/{DATASET}/jobs/{JOB}', DatasetJobsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/jobs/{JOB}/status', DatasetJobsStatusHandler, {'put': PEOPLE_WRITE}),
     Route(
         rf'/datasets/{DATASET}/job_actions/bulk_status/{STATUS}',
@@ -201,7 +201,7 @@ ROUTES = (
     Route(
         rf'/datasets/{DATASET}/job_summaries/status',
         DatasetJobSummariesStatusHandler,
-        {'get': in_lane('list', READERS)},
+        {'get': in_lane('list', PEOPLE_READ)},
     ),
-    Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': READERS}),
+    Route(rf'/datasets/{DATASET}/job_counts/status', DatasetJobCountsStatusHandler, {'get': PEOPLE_READ}),
 )

@@ -3,7 +3,17 @@
 from iceprod_tasks.actions import keep_logs
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, ID, OPERATORS, OWNERS_READ, OWNERS_WRITE, PILOTS, TASK, Route, in_lane
+from iceprod_tasks.rest.routing import (
+    DATASET,
+    ID,
+    OPERATORS,
+    OWNERS_READ,
+    OWNERS_WRITE,
+    REPORTERS,
+    TASK,
+    Route,
+    in_lane,
+)
 from iceprod_tasks.storage.logs import LogSelection
 
 LOG = rf'(?P<log_id>{ID})'
@@ -38,7 +48,7 @@ class MultiLogsHandler(Handler):
         await self.stream(self.as_dict(found, 'log_id'))
 
     async def post(self) -> None:
-        """Store a log. Its dataset and task need not be known to the service.
+        """Store a log. Its dataset and task need not be known to the service, unless it comes from a pilot.
 
         Body args (json):
             data (str): what it says
@@ -49,7 +59,8 @@ class MultiLogsHandler(Handler):
         Returns:
             dict: {'result': log_id}, with status 201
         """
-        self.answer({'result': await keep_logs.keep_log(self.service, self.body('log'), self.origin)}, 201)
+        log_id = await keep_logs.keep_log(self.service, self.caller, self.body('log'), self.origin)
+        self.answer({'result': log_id}, 201)
 
 
 class LogsHandler(Handler):
@@ -96,7 +107,7 @@ class DatasetMultiLogsHandler(Handler):
             dict: {'result': log_id}, with status 201
         """
         log = {**self.body('log'), 'dataset_id': dataset_id}
-        self.answer({'result': await keep_logs.keep_log(self.service, log, self.origin)}, 201)
+        self.answer({'result': await keep_logs.keep_log(self.service, self.caller, log, self.origin)}, 201)
 
 
 class DatasetLogsHandler(Handler):
@@ -164,7 +175,7 @@ def _newest_first(order: str) -> bool:
 
 
 ROUTES = (
-    Route(r'/logs', MultiLogsHandler, {'get': in_lane('list', OPERATORS), 'post': PILOTS}, keyed='post', bulk=True),
+    Route(r'/logs', MultiLogsHandler, {'get': in_lane('list', OPERATORS), 'post': REPORTERS}, keyed='post', bulk=True),
     Route(rf'/logs/{LOG}', LogsHandler, {'get': in_lane('list', OPERATORS), 'delete': OPERATORS}),
     Route(rf'/datasets/{DATASET}/logs', DatasetMultiLogsHandler, {'post': OWNERS_WRITE}, keyed='post', bulk=True),
     Route(rf'/datasets/{DATASET}/logs/{LOG}', DatasetLogsHandler, {'get': in_lane('list', OWNERS_READ)}),

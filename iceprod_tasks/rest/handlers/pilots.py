@@ -2,7 +2,7 @@
 
 from iceprod_tasks.actions import register
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import ID, PILOTS, Route, in_lane
+from iceprod_tasks.rest.routing import ID, OPERATORS, PILOTS, REGISTERED, Route, in_lane
 
 PILOT = rf'(?P<pilot_id>{ID})'
 GRID = rf'(?P<grid_id>{ID})'
@@ -13,7 +13,7 @@ class MultiPilotsHandler(Handler):
     """All pilots."""
 
     async def get(self) -> None:
-        """List them, oldest first.
+        """List them, oldest first. A pilot sees its own entries.
 
         Params (optional):
             queue_host, queue_version, host, version: with this value
@@ -23,7 +23,7 @@ class MultiPilotsHandler(Handler):
             dict: {pilot_id: pilot}
         """
         equal = {name: value for name in _FILTERS if (value := self.argument(name))}
-        found = register.list_pilots(self.service, equal, self.keys())
+        found = register.list_pilots(self.service, self.caller, equal, self.keys())
         await self.stream(self.as_dict(found, 'pilot_id'))
 
     async def post(self) -> None:
@@ -39,7 +39,8 @@ class MultiPilotsHandler(Handler):
         Returns:
             dict: {'result': pilot_id}, with status 201
         """
-        self.answer({'result': await register.register_pilot(self.service, self.body('pilot'), self.origin)}, 201)
+        pilot_id = await register.register_pilot(self.service, self.caller, self.body('pilot'), self.origin)
+        self.answer({'result': pilot_id}, 201)
 
 
 class PilotsHandler(Handler):
@@ -54,12 +55,12 @@ class PilotsHandler(Handler):
         Returns:
             dict: the pilot
         """
-        self.answer(await register.read_pilot(self.service, pilot_id))
+        self.answer(await register.read_pilot(self.service, self.caller, pilot_id))
 
     async def patch(self, pilot_id: str) -> None:
         """Merge fields into it, which also is its sign of life.
 
-        Body: fields to set; all but pilot_id, submit_date and last_update.
+        Body: fields to set; all but pilot_id, registered_by, submit_date and last_update.
 
         Args:
             pilot_id (str): the pilot id
@@ -67,7 +68,7 @@ class PilotsHandler(Handler):
         Returns:
             dict: the pilot after it
         """
-        self.answer(await register.update_pilot(self.service, pilot_id, self.body('pilot_patch')))
+        self.answer(await register.update_pilot(self.service, self.caller, pilot_id, self.body('pilot_patch')))
 
     async def delete(self, pilot_id: str) -> None:
         """Remove it.
@@ -78,7 +79,7 @@ class PilotsHandler(Handler):
         Returns:
             dict: empty
         """
-        await register.unregister_pilot(self.service, pilot_id)
+        await register.unregister_pilot(self.service, self.caller, pilot_id)
         self.answer({})
 
 
@@ -137,8 +138,8 @@ class GridsHandler(Handler):
 
 
 ROUTES = (
-    Route(r'/pilots', MultiPilotsHandler, {'get': in_lane('list', PILOTS), 'post': PILOTS}, keyed='post'),
-    Route(rf'/pilots/{PILOT}', PilotsHandler, {'get': PILOTS, 'patch': PILOTS, 'delete': PILOTS}),
-    Route(r'/grids', MultiGridsHandler, {'get': PILOTS, 'post': PILOTS}, keyed='post'),
-    Route(rf'/grids/{GRID}', GridsHandler, {'get': PILOTS, 'patch': PILOTS}),
+    Route(r'/pilots', MultiPilotsHandler, {'get': in_lane('list', REGISTERED), 'post': PILOTS}, keyed='post'),
+    Route(rf'/pilots/{PILOT}', PilotsHandler, {'get': REGISTERED, 'patch': REGISTERED, 'delete': REGISTERED}),
+    Route(r'/grids', MultiGridsHandler, {'get': OPERATORS, 'post': OPERATORS}, keyed='post'),
+    Route(rf'/grids/{GRID}', GridsHandler, {'get': OPERATORS, 'patch': OPERATORS}),
 )

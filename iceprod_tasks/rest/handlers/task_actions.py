@@ -14,6 +14,7 @@ from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.query_params import conditions
 from iceprod_tasks.rest.routing import (
+    CLAIMANTS,
     DATASET,
     NAME,
     OPERATORS,
@@ -96,7 +97,7 @@ class TasksActionsHeartbeatHandler(Handler):
             dict: `action` continue or stop, `why` it is to stop, `again_in` and `lease_seconds` in seconds from the
                 request on, and `orders`, which is empty; 409 when the claim is over, with `action` stop
         """
-        told = await heartbeat(self.service, task_id, _sign_of_life(self.body('heartbeat')))
+        told = await heartbeat(self.service, self.caller, task_id, _sign_of_life(self.body('heartbeat')))
         answer = {'action': told.action, 'why': told.why, 'again_in': told.again_in_seconds, 'orders': []}
         self.answer({**answer, 'lease_seconds': told.lease_seconds})
 
@@ -283,13 +284,17 @@ ROUTES = (
         keyed='post',
         bulk=True,
     ),
-    Route(rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': in_lane('report', PILOTS)}),
     Route(
-        rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': in_lane('report', PILOTS)}
+        rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': in_lane('report', CLAIMANTS)}
     ),
-    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': in_lane('report', PILOTS)}),
-    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': in_lane('report', PILOTS)}),
-    Route(rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': in_lane('report', PILOTS)}),
+    Route(
+        rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': in_lane('report', CLAIMANTS)}
+    ),
+    Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': in_lane('report', CLAIMANTS)}),
+    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': in_lane('report', CLAIMANTS)}),
+    Route(
+        rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': in_lane('report', CLAIMANTS)}
+    ),
     Route(
         rf'/datasets/{DATASET}/task_actions/bulk_status/{STATUS}',
         DatasetTaskBulkStatusHandler,

@@ -2,7 +2,7 @@
 
 from iceprod_tasks.actions.rank import rank
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import EVERYONE, Route
+from iceprod_tasks.rest.routing import PEOPLE, Route
 
 _SHOWN_TASKS = 10
 
@@ -29,4 +29,4 @@ class TaskOrderHandler(Handler):
         self.answer({'tasks': await rank(self.service, self.caller, number, self.argument('dataset_id'))})
 
 
-ROUTES = (Route(r'/task_order', TaskOrderHandler, {'get': EVERYONE}),)
+ROUTES = (Route(r'/task_order', TaskOrderHandler, {'get': PEOPLE}),)

@@ -3,7 +3,7 @@
 from iceprod_tasks.actions import keep_stats
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.routing import DATASET, ID, PEOPLE_READ, PILOTS, TASK, Route, in_lane
+from iceprod_tasks.rest.routing import DATASET, HOLDERS, ID, PEOPLE_READ, TASK, Route, in_lane
 
 TASK_STAT = rf'(?P<task_stat_id>{ID})'
 _BUFFER_SIZE = 1000
@@ -13,7 +13,9 @@ class MultiTaskStatsHandler(Handler):
     """The statistics of a task, as its pilots send them."""
 
     async def post(self, task_id: str) -> None:
-        """Store the statistics of a try. The task and its dataset need not be known to the service.
+        """Store the statistics of a try.
+
+        The task and its dataset need not be known to the service, unless a pilot sends them.
 
         Body: dataset_id (str), and whatever the pilot has to say under whatever keys.
 
@@ -25,7 +27,8 @@ class MultiTaskStatsHandler(Handler):
         """
         stats = bodies.parse(self.request.body)
         bodies.check(stats, 'task_stats')
-        self.answer({'result': await keep_stats.keep_stats(self.service, task_id, stats, self.origin)}, 201)
+        stat_id = await keep_stats.keep_stats(self.service, self.caller, task_id, stats, self.origin)
+        self.answer({'result': stat_id}, 201)
 
 
 class DatasetsBulkTaskStatsHandler(Handler):
@@ -95,7 +98,7 @@ class DatasetsTaskStatsHandler(Handler):
 
 
 ROUTES = (
-    Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': PILOTS}, keyed='post', bulk=True),
+    Route(rf'/tasks/{TASK}/task_stats', MultiTaskStatsHandler, {'post': HOLDERS}, keyed='post', bulk=True),
     Route(rf'/datasets/{DATASET}/bulk/task_stats', DatasetsBulkTaskStatsHandler, {'get': in_lane('list', PEOPLE_READ)}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats', DatasetsMultiTaskStatsHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/task_stats/{TASK_STAT}', DatasetsTaskStatsHandler, {'get': PEOPLE_READ}),

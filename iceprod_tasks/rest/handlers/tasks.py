@@ -36,12 +36,12 @@ from iceprod_tasks.rest.handlers.task_actions import (
 )
 from iceprod_tasks.rest.routing import (
     DATASET,
-    EVERYONE,
+    HOLDERS,
     OPERATORS,
+    PEOPLE_READ,
     PEOPLE_WRITE,
-    PILOTS,
-    READERS,
     TASK,
+    TRACERS,
     Route,
     begins_work,
     in_lane,
@@ -147,7 +147,7 @@ class TasksHandler(Handler):
             task_id (str): the task id
 
         Returns:
-            dict: the task
+            dict: the task; the ids of its claim are for whoever claimed it
         """
         self.answer(await read_task(self.service, self.caller, task_id))
 
@@ -196,7 +196,7 @@ class TasksMessagesHandler(Handler):
         Returns:
             dict: {'messages': [message]}, each with mtype, action, when, reason, exit_code, site, stdout, stderr
         """
-        self.answer({'messages': await read_messages(self.service, self.caller, task_id)})
+        self.answer({'messages': await read_messages(self.service, task_id)})
 
 
 class DatasetMultiTasksHandler(_Listings):
@@ -275,11 +275,11 @@ ROUTES = (
     Route(
         r'/tasks', MultiTasksHandler, {'get': in_lane('list', OPERATORS), 'post': begins_work(OPERATORS)}, keyed='post'
     ),
-    Route(rf'/tasks/{TASK}', TasksHandler, {'get': PILOTS, 'patch': OPERATORS}),
+    Route(rf'/tasks/{TASK}', TasksHandler, {'get': HOLDERS, 'patch': OPERATORS}),
     Route(rf'/tasks/{TASK}/status', TasksStatusHandler, {'put': OPERATORS}),
-    Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': EVERYONE}),
-    Route(rf'/datasets/{DATASET}/tasks', DatasetMultiTasksHandler, {'get': in_lane('list', READERS)}),
-    Route(rf'/datasets/{DATASET}/tasks/{TASK}', DatasetTasksHandler, {'get': READERS}),
+    Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': TRACERS}),
+    Route(rf'/datasets/{DATASET}/tasks', DatasetMultiTasksHandler, {'get': in_lane('list', PEOPLE_READ)}),
+    Route(rf'/datasets/{DATASET}/tasks/{TASK}', DatasetTasksHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/status', DatasetTasksStatusHandler, {'put': PEOPLE_WRITE}),
 )
 
