@@ -12,7 +12,7 @@ from iceprod_tasks.rest import heads
 from iceprod_tasks.rest.stream import Stream
 
 _TORNADOS_REFUSAL = b'HTTP/1.1 400 Bad Request\r\n\r\n'
-_IMPROPER = 400, 'the body is not proper HTTP'
+_IMPROPER = 400, 'the request is not proper HTTP'
 
 
 class StrictStream(Stream):

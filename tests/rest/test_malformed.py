@@ -34,6 +34,7 @@ REFUSED = {
     'too many headers': (431, f'GET /healthz HTTP/1.1\r\n{HOST}' + 'a: b\r\n' * 100 + '\r\n'),
     'a head that is too long': (431, f'GET /healthz HTTP/1.1\r\n{HOST}X: {"x" * LONGEST_BYTES}\r\n\r\n'),
     'a head without an end': (431, 'x' * 2 * LONGEST_BYTES),
+    'too many arguments': (400, f'GET /healthz?{"a&" * 2000} HTTP/1.1\r\n{HOST}\r\n'),
     'a chunk of no size': (400, CHUNKS + 'zz\r\n'),
     'a chunk with an extension': (400, CHUNKS + '1;a=b\r\nx\r\n0\r\n\r\n'),
     'a chunk that goes on': (400, CHUNKS + '1\r\nxyz'),
@@ -86,6 +87,31 @@ async def test_nothing_of_it_is_logged(server: Server, caplog: pytest.LogCapture
     await server.ask(f'GET /healthz HTTP/1.1\r\n{HOST}Authorization: Bearer secret\0\r\n\r\n')
 
     assert 'secret' not in caplog.text
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['/healthz/', '//healthz', '/healthz%2f', '/healthz%00', '/healthz;x', '/healthz#x', '/%68ealthz', '/x/../healthz',
+     '/tasks/%2e%2e', '/tasks/%252e%252e', '/tasks/a%2fb', '/tasks/%c0%af', '/tasks/%00', '/../../etc/passwd'],
+)  # fmt: skip
+async def test_a_path_is_a_route_as_it_is_written_or_none(server: Server, path: str) -> None:
+    answer = await server.ask(f'GET {path} HTTP/1.1\r\n{HOST}\r\n')
+
+    assert answer.error == (404, 404)
+
+
+@pytest.mark.parametrize(
+    'header',
+    ['Cookie: =;;; "\\', 'Cookie: ' + 'a=b;' * 3000, 'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings',
+     'TE: trailers', 'Expect: nothing', 'Range: bytes=0-0', 'X-HTTP-Method-Override: DELETE', 'X-Forwarded-For: \xff',
+     'Accept: text/html', 'Accept-Encoding: gzip, br', 'Connection: close, keep-alive'],
+)  # fmt: skip
+async def test_headers_that_we_do_not_read_change_nothing(server: Server, header: str) -> None:
+    answer = await server.ask(f'GET /healthz HTTP/1.1\r\n{HOST}{header}\r\n\r\n')
+
+    assert (answer.status, answer.body) == (200, b'{}')
+    assert 'Set-Cookie' not in answer.headers
+    assert 'Content-Encoding' not in answer.headers
 
 
 async def test_requests_that_come_at_once_are_answered_one_after_the_other(server: Server) -> None:
