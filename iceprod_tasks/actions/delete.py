@@ -15,10 +15,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from iceprod_tasks.actions import archive as archiving
+from iceprod_tasks.actions import permit
 from iceprod_tasks.actions.act import Asked, act_on_tasks
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.errors import ArchiveFailed, BeingDeleted, Conflict, NotFound, Unavailable
+from iceprod_tasks.domain.errors import (
+    ArchiveFailed,
+    BeingDeleted,
+    Conflict,
+    DependedOn,
+    NotFound,
+    NotPermitted,
+    Unavailable,
+)
 from iceprod_tasks.domain.retention import GOES_ON
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import new_id
@@ -39,6 +48,7 @@ _ARCHIVE_AGAIN_SECONDS = 300.0
 _CLAIMABLE = ('reset', 'idle', 'waiting', 'queued')
 _RUNNING = ('processing',)
 _WHY = 'the dataset is being deleted'
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,10 @@ async def delete(
     asked = Demand(caller.name, new_id(), force=force, archive=archive)
     dataset = await service.store.deletions.begin(dataset_id, asked)
     if dataset is not None:
-        return await _Run(service, dataset, time.monotonic() + ANSWER_WITHIN_SECONDS).work()
+        try:
+            return await _Run(service, dataset, time.monotonic() + ANSWER_WITHIN_SECONDS).work()
+        except DependedOn as error:
+            raise await _for_readers(service, caller, error) from None
     if await service.store.datasets.get(dataset_id) is None:
         await service.store.deletions.remove_access(dataset_id)
         raise NotFound('Dataset not found')
@@ -183,7 +196,7 @@ class _Run:
         if running:
             return Conflict(f'{running} {"task is" if running == 1 else "tasks are"} {_or(going_on)}')
         dependents = (await self.service.store.deletions.dependents([self._dataset_id])).get(self._dataset_id)
-        return Conflict(f'unfinished datasets depend on it: {_some(dependents)}') if dependents else None
+        return DependedOn(dependents) if dependents else None
 
     async def _stop(self) -> int:
         """Cancel what could be claimed, and ask what runs to stop; how many tasks still run."""
@@ -265,5 +278,11 @@ def _or(words: Iterable[str]) -> str:
     return ' or '.join(sorted(words))
 
 
-def _some(names: list[str]) -> str:
-    return ', '.join(names[:10]) + (f' and {len(names) - 10} more' if len(names) > 10 else '')
+async def _for_readers(service: Service, caller: Caller, error: DependedOn) -> DependedOn:
+    """The same error, which names no dataset that the caller may not read."""
+    told = []
+    for dataset_id in error.dataset_ids[:_LOOKED_AT]:
+        with suppress(NotPermitted):
+            await permit.check(service, caller, dataset_id, 'read')
+            told.append(dataset_id)
+    return DependedOn(told, others=len(told) < len(error.dataset_ids))

@@ -28,6 +28,9 @@ from iceprod_tasks.domain.errors import InvalidRequest, NotPermitted
 DATASETS_AT_MOST = 100
 """Datasets that the tasks of one dataset may depend on, directly or by way of others."""
 
+_NO_NODE: Node = ('', '')
+"""Where a task is that does not exist: it is looked up like others, so that the time it takes tells nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Depending:
@@ -73,17 +76,15 @@ async def check_dependencies(service: Service, caller: Caller, depending: Depend
     if not entries:
         return []
     nodes = await _nodes(service, depending.tasks)
-    named = {each.dataset_id for _, _, each in entries if isinstance(each, OfDataset)} | {
-        id_ for id_, _ in nodes.values()
-    }
-    others_ids = sorted(named - {depending.dataset_id})
-    _check_number(others_ids)
-    others = {other_id: await _readable(service, caller, other_id) for other_id in others_ids}
+    named = {each.dataset_id for _, _, each in entries if isinstance(each, OfDataset)} - {depending.dataset_id}
+    _check_number(named)
+    led_to = {nodes.get(each.task_id, _NO_NODE)[0] for _, _, each in entries if isinstance(each, ById)}
+    others = await _others(service, caller, (named | led_to) - {depending.dataset_id})
     for task_index, position, dependency in entries:
         if problem := _problem(depending, dependency, nodes, others):
             raise InvalidRequest(f'{where(task_index, position)}: {problem}')
     check_circles(depending.dataset_id, depending.tasks, await _reached(service, depending), nodes)
-    return others_ids
+    return list(others)
 
 
 async def resolve(service: Service, dataset_id: str, tasks: Sequence[Described]) -> list[list[Resolved]]:
@@ -151,13 +152,25 @@ def _problem_elsewhere(depending: Depending, other_id: str, name: str, other: _O
     return ''
 
 
+async def _others(service: Service, caller: Caller, dataset_ids: Collection[str]) -> dict[str, _Other | None]:
+    """The datasets that are depended on, in order; None for those that the caller may not read.
+
+    Those do not count: how many there are is not told.
+    """
+    others: dict[str, _Other | None] = {}
+    for dataset_id in sorted(dataset_ids):
+        others[dataset_id] = await _readable(service, caller, dataset_id)
+        _check_number([each for each, other in others.items() if other is not None])
+    return others
+
+
 async def _readable(service: Service, caller: Caller, dataset_id: str) -> _Other | None:
     try:
         await permit.check(service, caller, dataset_id, 'read')
     except NotPermitted:
         return None
     record = await service.store.datasets.get(dataset_id)
-    if record is not None and record.get('deleting'):
+    if dataset_id == _NO_NODE[0] or (record is not None and record.get('deleting')):
         return None
     return _Other(record, await _described(service, dataset_id))
 

@@ -12,6 +12,7 @@
     │   ├── IllegalTransition   the status table does not allow it for this caller
     │   ├── StaleClaim          the report belongs to a claim that is not the task's
     │   │   └── ClaimLost       so does the heartbeat: its work is to be dropped
+    │   ├── DependedOn          other datasets would wait for ever for this one
     │   ├── BeingDeleted        the dataset is going away and takes no changes
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
@@ -30,7 +31,9 @@ An error's default text is the first line of its docstring. Surfaces choose how 
 nothing here knows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+_NAMED_AT_MOST = 10
 
 
 class IceprodTasksError(Exception):
@@ -129,6 +132,22 @@ class ClaimLost(StaleClaim):
     def details(self) -> Mapping[str, object]:
         """The order to stop."""
         return _order_to_stop(self.why)
+
+
+class DependedOn(Conflict):
+    """unfinished datasets depend on it.
+
+    Args:
+        dataset_ids: those that may be told.
+        others: whether there are more, of which nothing is told.
+    """
+
+    def __init__(self, dataset_ids: Sequence[str], *, others: bool = False) -> None:
+        more = f' and {len(dataset_ids) - _NAMED_AT_MOST} more' if len(dataset_ids) > _NAMED_AT_MOST else ''
+        unnamed = ['others that you may not read'] if others else []
+        names = ', '.join([*dataset_ids[:_NAMED_AT_MOST], *unnamed])
+        super().__init__(f'unfinished datasets depend on it: {names}{more}')
+        self.dataset_ids = dataset_ids
 
 
 class BeingDeleted(Conflict):

@@ -139,7 +139,7 @@ class World:
         """A pilot is heard of, with its claim or as one that knows of none."""
         try:
             if verb == 'heartbeat':
-                await heartbeat(service, task_id, SignOfLife(claim_id))
+                await heartbeat(service, PILOT, task_id, SignOfLife(claim_id))
             elif verb == 'old reset':
                 await report.reset(service, PILOT, task_id, Report())
             else:

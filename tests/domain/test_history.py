@@ -1,11 +1,11 @@
-"""The history of a task: a creation first, nothing made up, no key to a claim for readers."""
+"""The history of a task: a creation first, nothing made up, no key to a claim."""
 
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iceprod_tasks.domain.history import for_readers, history
+from iceprod_tasks.domain.history import history
 from iceprod_tasks.domain.statuses import STATUSES
 
 TASK = {'task_id': 't', 'status': 'waiting', 'create_date': 'then'}
@@ -20,9 +20,8 @@ def test_a_task_that_nothing_has_happened_to_was_created_as_it_is() -> None:
     told = history({**TASK, 'log': []})
 
     assert told['history'] == [
-        {'when': 'then', 'from': None, 'to': 'waiting', 'transition': 'create', 'why': '', 'who': '', 'epoch': 0,
-         'claim': ''}
-    ]  # fmt: skip
+        {'when': 'then', 'from': None, 'to': 'waiting', 'transition': 'create', 'why': '', 'who': '', 'epoch': 0}
+    ]
     assert not told['truncated']
 
 
@@ -38,20 +37,7 @@ def test_the_history_is_the_creation_and_the_whole_log_in_its_order(
 ) -> None:
     told = history({**TASK, 'log': log, **({} if dropped is None else {'log_dropped': dropped})})
 
-    assert told['history'][1:] == log
+    assert told['history'][1:] == [{key: value for key, value in entry.items() if key != 'claim'} for entry in log]
     assert told['truncated'] == bool(dropped)
     known = log[0]['from'] if log else TASK['status']
     assert told['history'][0]['to'] == (None if dropped else known)
-
-
-@given(st.lists(entries, max_size=5))
-def test_readers_see_everything_but_claims(log: list[dict[str, Any]]) -> None:
-    told = history({**TASK, 'log': log})
-
-    shown = for_readers(told)
-
-    assert all('claim' in entry for entry in told['history'])
-    assert all('claim' not in entry for entry in shown['history'])
-    assert [{**entry, 'claim': None} for entry in shown['history']] == [
-        {**entry, 'claim': None} for entry in told['history']
-    ]

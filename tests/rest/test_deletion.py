@@ -132,6 +132,19 @@ async def test_an_unfinished_dataset_holds_those_that_it_depends_on(api: Api) ->
     assert (await api('DELETE', f'/datasets/{first}?force=true')).status == 200
 
 
+async def test_a_user_is_not_told_which_datasets_of_others_depend_on_it(api: Api) -> None:
+    ada = api.as_('user', 'ada')
+    first = await ada.add_dataset(TASKS)
+    shared, closed = [await api.add_dataset(TASKS, group='users') for _ in range(2)]
+    await api.database.auths.update_one({'dataset_id': closed}, {'$set': {'read_groups': ['admin']}})
+    await api.database.datasets.update_many({'dataset_id': {'$ne': first}}, {'$set': {'depends_on': [first]}})
+
+    answer = await ada('DELETE', f'/datasets/{first}')
+
+    told = f'unfinished datasets depend on it: {shared}, others that you may not read'
+    assert seen(answer) == refusal(409, told)
+
+
 @pytest.mark.parametrize('change', [{'status': 'complete'}, {'deleting': {'stage': 'asked'}}])
 async def test_a_dataset_that_is_complete_or_being_deleted_itself_holds_none(api: Api, change: dict[str, Any]) -> None:
     first, second = await add_whole(api), await add_whole(api)

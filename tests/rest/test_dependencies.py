@@ -53,6 +53,17 @@ async def assert_refused(api: Api, depends: list[str], reason: str, jobs: int = 
     assert await depends_on(api, here) == []
 
 
+async def test_datasets_that_may_not_be_read_do_not_count(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depend, 'DATASETS_AT_MOST', 1)
+    hidden = [await api.add_task(dataset_id=await closed_to_eve(api)) for _ in range(2)]
+    eve = api.as_('user', 'eve')
+
+    for depends in (hidden, ['nobody', 'no_one']):
+        answer = await eve('POST', '/datasets', dataset(GEN, waiting_for(*depends)))
+
+        assert seen(answer) == refusal(400, f'tasks[1].depends[0]: there is no task named {depends[0]}')
+
+
 async def test_a_task_may_depend_on_one_of_its_job_of_another_dataset_and_on_an_id(api: Api) -> None:
     there = await api.add_dataset([{**GEN, 'name': 'a:b'}, GEN], jobs=2)
     old = await api.add_task(dataset_id='old')

@@ -129,6 +129,26 @@ async def test_a_heartbeat_reads_one_task(crowded: Api) -> None:
     assert_lean(seen, 1)
 
 
+async def test_what_a_pilot_may_touch_is_known_from_a_few_keys(crowded: Api) -> None:
+    pilot = crowded.as_('pilot', 'p')
+    task_id = await crowded.add_task(dataset_id='ours', job_id='j', requirements=PILOT)
+    claim = {'claim_id': 'a' * 32, 'requirements': PILOT}
+    assert (await pilot('POST', '/task_actions/process', claim)).body['task_id'] == task_id
+    of_task = {'task_id': task_id, 'dataset_id': 'ours', 'data': 'x'}
+
+    async with watched(crowded) as seen:
+        answers = [
+            await pilot('GET', '/datasets/ours/files'), await pilot('GET', f'/tasks/{task_id}'),
+            await pilot('GET', '/pilots'), await pilot('POST', '/logs', of_task),
+            await pilot('POST', f'/tasks/{task_id}/task_actions/heartbeat', {'claim_id': 'a' * 32}),
+            await crowded.as_('pilot', 'q')('GET', '/datasets/ours/files'),
+            await pilot('POST', f'/tasks/{task_id}/task_actions/complete'),
+        ]  # fmt: skip
+
+    assert [answer.status for answer in answers] == [200, 200, 200, 201, 200, 403, 409]
+    assert_lean(seen, FEW_KEYS)
+
+
 async def test_a_look_for_leases_that_are_over_reads_those_only(crowded: Api) -> None:
     # Old and new pilots are at work everywhere.
     ours = {'dataset_id': 'ours', 'status': 'processing'}
