@@ -7,7 +7,7 @@ from typing import Any
 from iceprod_tasks.actions.materialize import unmade
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.claimants import for_claimant, may_be_of
+from iceprod_tasks.domain.claimants import for_claimant
 from iceprod_tasks.domain.errors import ClaimOver, InvalidRequest, NoWork
 from iceprod_tasks.domain.tasks import Task, new_id
 from iceprod_tasks.storage.claims import Wanted
@@ -68,12 +68,11 @@ async def _given_before(service: Service, caller: Caller, claim_id: str) -> Task
     subject = caller.name if caller.is_bound else None
     task = await service.store.claims.replay(claim_id, service.limits.lease_seconds, subject)
     if task is None:
+        # Of another pilot's claim this one learns no more than that it needs a new id.
+        if subject is not None and await service.store.claims.is_used(claim_id):
+            raise ClaimOver
         return None
-    if (
-        task['claim_id'] != claim_id
-        or task['status'] != 'processing'
-        or not (subject is None or may_be_of(task, caller))
-    ):
+    if task['claim_id'] != claim_id or task['status'] != 'processing':
         raise ClaimOver
     return task
 

@@ -160,7 +160,8 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
 async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
     where = held_by(task_id, report.claim_id, report.epoch) if report.claim_id else unheld(task_id)
     if caller.is_bound:
-        where |= claimed_by(caller.name)
+        # Without a claim id, too, a pilot ends what it holds, and nothing that was taken from it.
+        where |= {**claimed_by(caller.name), 'status': 'processing'}
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)

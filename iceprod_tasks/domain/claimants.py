@@ -23,7 +23,7 @@ def may_be_of(task: Mapping[str, Any], caller: Caller) -> bool:
         caller: who asks.
     """
     if task.get('claimed_by') is None:
-        return task['status'] == 'processing' and (task.get('epoch') or 0) > 0
+        return task['status'] == 'processing' and bool(task.get('claim_id'))
     return bool(task['claimed_by'] == caller.name)
 
 

@@ -9,6 +9,7 @@ from iceprod_tasks.client import (
     Claim,
     ClientError,
     Conflict,
+    NotPermitted,
     Overloaded,
     Report,
     Retry,
@@ -122,7 +123,7 @@ class Slot:
             await within(self._send(claim, ending), self._stop, LAST_REPORT_SECONDS)
         except TimeoutError:
             log.warning('%s: no answer to the report; its lease will end', words, extra={'action': 'report'})
-        except Conflict as error:
+        except (Conflict, NotPermitted) as error:
             log.warning('%s: not ours any more: %s', words, error, extra={'action': 'report'})
         except ClientError as error:
             log.error('%s: the report was lost: %s', words, error, extra={'action': 'report'})

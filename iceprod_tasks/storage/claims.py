@@ -92,19 +92,21 @@ class Claims:
         Args:
             claim_id: of the claim.
             lease_seconds: the service's own lease.
-            subject: lets the lease of a claim of this subject alone begin anew; None for that of anybody.
+            subject: whose claim it must be; None for anybody's.
         """
-        where = {'claims': claim_id, 'epoch': {'$gt': 0}}
-        open_now = [{'$eq': ['$claim_id', {'$literal': claim_id}]}, {'$eq': ['$status', 'processing']}]
-        theirs = {'$in': [{'$ifNull': ['$claimed_by', None]}, {'$literal': [subject, None]}]}
-        mine = [] if subject is None else [theirs]
-        leased = {'$and': [*open_now, *mine, {'$gt': ['$lease_until', None]}]}
+        where = {**_given(claim_id), **({} if subject is None else claimed_by(subject))}
+        mine = {'$eq': ['$claim_id', {'$literal': claim_id}]}
+        leased = {'$and': [mine, {'$eq': ['$status', 'processing']}, {'$gt': ['$lease_until', None]}]}
         changes = {
             'replays': {'$add': [{'$ifNull': ['$replays', 0]}, 1]},
             'lease_until': {'$cond': [leased, renewed(lease_seconds), '$lease_until']},
         }
         task: Document | None = await self._tasks.find_one_and_update(where, [{'$set': changes}], projection=_HIDDEN)
         return task
+
+    async def is_used(self, claim_id: str) -> bool:
+        """Whether a task has been claimed under an id, by whomever."""
+        return await self._tasks.find_one(_given(claim_id), {'_id': True}) is not None
 
     async def heartbeat(self, where: Filter, says: Mapping[str, Any], lease_seconds: float) -> Document | None:
         """Let the lease of a claim begin anew.
@@ -164,7 +166,7 @@ class Claims:
 
     async def any_of(self, subject: str, dataset_id: str) -> bool:
         """Whether a subject may hold a task of a dataset."""
-        theirs = {'claimed_by': {'$in': [subject, None]}, 'epoch': {'$gt': 0}}
+        theirs = {'claimed_by': {'$in': [subject, None]}, 'claim_id': {'$gt': ''}}
         where = {'status': 'processing', 'dataset_id': dataset_id, **theirs}
         return await self._tasks.find_one(where, {'_id': True}, hint='claimed_by') is not None
 
@@ -227,6 +229,11 @@ class Claims:
         return [name for name, needs in queued.items() if name == UNSIGNED or fits(needs, offer)]
 
 
+def _given(claim_id: str) -> Document:
+    """The filter of the task that was claimed under an id."""
+    return {'claims': claim_id, 'epoch': {'$gt': 0}}
+
+
 def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:
     """The filter of a task in the hands of this claim."""
     where: Document = {'task_id': task_id, 'status': 'processing', 'claim_id': claim_id}
@@ -240,5 +247,5 @@ def unheld(task_id: str) -> Document:
 
 def claimed_by(subject: str) -> Document:
     """The filter of tasks on which the last claim may be a subject's; see `domain.claimants`."""
-    unknown = {'claimed_by': None, 'status': 'processing', 'epoch': {'$gt': 0}}
+    unknown = {'claimed_by': None, 'status': 'processing', 'claim_id': {'$gt': ''}}
     return {'$and': [{'$or': [{'claimed_by': subject}, unknown]}]}

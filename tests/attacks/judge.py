@@ -29,6 +29,8 @@ EVERY_ANSWER: Mapping[str, str] = {
 """Headers of each answer that a handler gives, and what they say."""
 
 _LONGEST_ECHO = 2000
+_LONGEST_PATH = 8 * 1024
+_LONGEST_HEAD = 30_000
 
 
 def faults_of(case: Case, answers: Sequence[Answer], known: Mapping[str, str], secrets: Sequence[str]) -> list[str]:
@@ -40,7 +42,7 @@ def faults_of(case: Case, answers: Sequence[Answer], known: Mapping[str, str], s
         known: what the placeholders stand for.
         secrets: what must be in no answer, unless it is the sender's own.
     """
-    expected = [status for status in case.expect if status != NOTHING]
+    expected = [status for status in case.expect if status != NOTHING] + _too_long(case)
     if not answers:
         return [] if NOTHING in case.expect else [f'no answer, expected {expected}']
     faults = []
@@ -54,6 +56,13 @@ def faults_of(case: Case, answers: Sequence[Answer], known: Mapping[str, str], s
         faults += [f'lacks {say!r}' for say in case.says if _filled(say, known) not in text]
         faults += [f'tells {word!r}' for word in case.silent if _filled(word, known) in text + repr(answer.headers)]
     return faults
+
+
+def _too_long(case: Case) -> list[int]:
+    """What may be answered instead of anything else where the head is longer than any head has to be."""
+    path_bytes = len(case.path)
+    head_bytes = path_bytes + sum(len(name) + len(value) for name, value in case.headers)
+    return ([414] if path_bytes > _LONGEST_PATH else []) + ([431] if head_bytes > _LONGEST_HEAD else [])
 
 
 def lacking_headers(answer: Answer) -> list[str]:

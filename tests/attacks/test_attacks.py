@@ -1,10 +1,7 @@
 """Each hostile request gets a right answer, and nothing else suffers from it."""
 
-import json
 import time
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,9 +10,6 @@ from tests.attacks.corpus import CASES
 from tests.attacks.judge import faults_of, lacking_headers
 from tests.attacks.stage import Stage
 from tests.attacks.wire import Answer, BrokenAnswer
-
-AWAITED: dict[str, list[str]] = json.loads((Path(__file__).parent / 'awaited.json').read_text())
-"""The cases that do not pass yet, by the piece of work that they wait for. It may only shrink."""
 
 _LONGEST_SECONDS = 3.0
 """Nothing that is asked here is worth more time, on a busy machine too."""
@@ -37,15 +31,7 @@ _REPRESENTATIVES = (
 )
 
 
-def _marked(case: Case) -> Any:
-    waits_for = [piece for piece, names in AWAITED.items() if case.name in names]
-    # How long something takes differs; all else must be taken from the list once it passes.
-    strict = not case.name.startswith('slow')
-    marks = [pytest.mark.xfail(strict=strict, reason=f'waits for {piece}') for piece in waits_for]
-    return pytest.param(case, id=case.name, marks=marks)
-
-
-@pytest.mark.parametrize('case', [_marked(case) for case in CASES])
+@pytest.mark.parametrize('case', [pytest.param(case, id=case.name) for case in CASES])
 def test_a_hostile_request_gets_its_answer_and_nothing_else_suffers(stage: Stage, case: Case) -> None:
     assert faults(stage, case) == []
 
@@ -95,7 +81,7 @@ def _without(body: bytes, known: dict[str, str]) -> bytes:
     return body
 
 
-@pytest.mark.parametrize('case', [_marked(case) for case in _REPRESENTATIVES])
+@pytest.mark.parametrize('case', [pytest.param(case, id=case.name) for case in _REPRESENTATIVES])
 def test_every_answer_has_the_headers_that_keep_browsers_from_guessing(stage: Stage, case: Case) -> None:
     (answer,) = stage.send(case)
 
@@ -107,10 +93,3 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
 
     assert len(names) >= 1000
     assert [name for name, times in names.items() if times > 1] == []
-
-
-def test_no_more_is_awaited_than_the_corpus_has() -> None:
-    awaited = [name for waiting in AWAITED.values() for name in waiting]
-
-    assert [name for name, times in Counter(awaited).items() if times > 1] == []
-    assert set(awaited) <= {case.name for case in (*CASES, *_REPRESENTATIVES)}

@@ -69,7 +69,6 @@ def test_readers_that_do_not_read_keep_nobody_waiting(stage: Stage) -> None:
     assert stage.suffered(refused=False) == []
 
 
-@pytest.mark.xfail(strict=False, reason='waits for somebody: requests of connections that are gone are worked on')
 def test_what_connections_have_asked_for_that_are_gone_is_not_done(stage: Stage) -> None:
     stage.database.tasks.update_one({'task_id': stage.known['play_task']}, {'$set': {'note': ['x' * 1000] * 1000}})
     process = psutil.Process(stage.service.pid)

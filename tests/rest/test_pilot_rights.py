@@ -54,7 +54,7 @@ async def test_a_claim_that_another_pilot_repeats_is_over_for_it_and_holds_as_lo
     answer = await stranger('POST', CLAIM, {'claim_id': MINE})
 
     assert seen(answer) == refusal(410, 'This claim is over')
-    assert (await api.task(task_id))['lease_until'] == before['lease_until']
+    assert await api.task(task_id) == before
     again = await pilot('POST', CLAIM, {'claim_id': MINE})
     assert (again.status, again.body['task_id']) == (200, task_id)
 
@@ -105,6 +105,30 @@ async def test_a_report_without_a_claim_id_on_a_claim_of_the_release_before_is_t
     await forget_claimant(api)
 
     assert seen(await act(pilot, task_id, action)) == DONE
+
+
+@pytest.mark.parametrize('status', ['queued', 'suspended', 'reset', 'failed'])
+@pytest.mark.parametrize('action', REPORTS)
+async def test_a_report_without_a_claim_id_changes_nothing_of_a_task_that_was_taken_from_its_pilot(
+    api: Api, pilot: Api, action: str, status: str
+) -> None:
+    task_id = await claimed(api, pilot, '')
+    await api('PUT', f'/tasks/{task_id}/status', {'status': status})
+
+    answer = await act(pilot, task_id, action)
+
+    assert answer.status == 400
+    assert (await api.task(task_id))['status'] == status
+
+
+async def test_a_task_that_was_put_into_processing_by_hand_is_no_pilots(api: Api, pilot: Api) -> None:
+    task_id = await claimed(api, pilot, '')
+    await api('PUT', f'/tasks/{task_id}/status', {'status': 'processing'})
+    await forget_claimant(api)
+
+    assert seen(await act(pilot, task_id, 'complete')) == REFUSED
+    assert (await pilot('GET', f'/tasks/{task_id}')).status == 403
+    assert (await pilot('GET', '/datasets/d1/files')).status == 403
 
 
 async def test_a_report_of_a_claim_that_another_pilot_has_followed_is_409(api: Api, pilot: Api, stranger: Api) -> None:

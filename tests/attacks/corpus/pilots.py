@@ -91,7 +91,7 @@ CASES = (
         for sender in (('root', 'alice') if path.startswith('/datasets') else ('root', 'system'))
     ),
     Case('claim ids: rival lists pilots', (200,), path='/pilots', sender='rival', silent=('@pilot@',)),
-    Case('claim ids: rival lists datasets', (200,), path='/datasets', sender='rival', silent=('@dataset@',)),
+    Case('claim ids: rival lists datasets', (403,), path='/datasets', sender='rival', silent=('@dataset@',)),
     Case('claim ids: rival sees the order', (200, 403), path='/task_order', sender='rival', silent=('@held@', '@task@')),
     Case('claim: by a secret field', (400,), 'POST', _CLAIM, 'rival', {'query_params': {'claim_id': {'$gt': '0'}}}),
     Case('claim: by the list of claims', (400,), 'POST', _CLAIM, 'rival', {'query_params': {'claims': '@held_claim@'}}),
