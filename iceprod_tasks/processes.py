@@ -24,7 +24,7 @@ from typing import cast
 
 import orjson
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import announcement, listen, port_of, running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.stopping import Stopping

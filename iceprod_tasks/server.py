@@ -13,11 +13,11 @@ from tornado.netutil import bind_sockets
 from iceprod_tasks.actions.service import Limits, Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
-from iceprod_tasks.rest.auth import Tokens
-from iceprod_tasks.rest.descriptors import allow_connections
-from iceprod_tasks.rest.draining_server import DrainingServer
-from iceprod_tasks.rest.identities import Identities
-from iceprod_tasks.rest.openid import OpenId
+from iceprod_tasks.rest.identity.identities import Identities
+from iceprod_tasks.rest.identity.openid import OpenId
+from iceprod_tasks.rest.identity.tokens import Tokens
+from iceprod_tasks.rest.wire.descriptors import allow_connections
+from iceprod_tasks.rest.wire.draining_server import DrainingServer
 from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler

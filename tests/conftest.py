@@ -13,7 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.tasks import KEY_FIELDS
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.server import Running, running
 from iceprod_tasks.settings import Settings

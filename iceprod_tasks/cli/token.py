@@ -6,7 +6,7 @@ import click
 
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.domain.callers import ROLES, is_name
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.settings import Settings
 
 _DAYS = 365.0

@@ -22,7 +22,7 @@ from iceprod_tasks.rest.handlers import (
     tokens,
     users,
 )
-from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.identity.identities import Identities
 from iceprod_tasks.rest.lanes import Lanes
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.reception import Reception

@@ -18,7 +18,7 @@ from iceprod_tasks.rest.admitted import Admitted
 from iceprod_tasks.rest.answer_headers import AnswerHeaders
 from iceprod_tasks.rest.arguments import Arguments
 from iceprod_tasks.rest.content_type import check_content_type
-from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.identity.identities import Identities
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.repeating import Repeating
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import psutil
 import pytest
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings

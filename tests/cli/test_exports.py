@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from iceprod_tasks.cli import exports
 from iceprod_tasks.cli.main import main
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage.export_lines import EXPORTED

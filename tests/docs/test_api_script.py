@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from tests.conftest import SECRET

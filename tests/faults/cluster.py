@@ -11,7 +11,7 @@ from typing import Any, Self
 from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from tests.faults.pilots import PilotProcess
 from tests.faults.processes import Processes
 from tests.faults.recording_pilot import Orders

@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx2
 import pymongo
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from tests.conftest import SECRET
 from tests.journeys.commands import Commands, free_port
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from tests.conftest import SECRET

@@ -13,9 +13,9 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from iceprod_tasks.actions.service import Drain, Service
-from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.identity.identities import Identities
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.rest.lanes import LaneName, Lanes, Width
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.routing import EVERYONE, Route, begins_work, in_lane, specs

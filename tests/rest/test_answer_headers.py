@@ -9,8 +9,8 @@ from tornado.httpserver import HTTPServer
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
-from iceprod_tasks.rest.auth import Tokens
-from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.identity.identities import Identities
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.settings import Settings
 from tests.conftest import SECRET, Api
 from tests.rest.wire import Server

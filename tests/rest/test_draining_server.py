@@ -9,8 +9,8 @@ import pytest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from iceprod_tasks.rest import draining_server
-from iceprod_tasks.rest.draining_server import DrainingServer
+from iceprod_tasks.rest.wire import draining_server
+from iceprod_tasks.rest.wire.draining_server import DrainingServer
 
 
 class Slow(RequestHandler):

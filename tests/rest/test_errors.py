@@ -10,8 +10,8 @@ import pytest
 from iceprod_tasks.domain.callers import ROLES
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.rest.application import make_application
-from iceprod_tasks.rest.auth import ISSUER
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.identity.tokens import ISSUER
 from iceprod_tasks.rest.routing import METHODS, Access, Route, specs
 from tests.conftest import SECRET, Api
 from tests.rest.answers import refusal, seen

@@ -17,7 +17,7 @@ import pymongo
 import pytest
 from pymongo import common
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded, mongod_binary

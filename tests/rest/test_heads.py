@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from iceprod_tasks.rest.heads import LONGEST_BYTES, flaw
+from iceprod_tasks.rest.wire.heads import LONGEST_BYTES, flaw
 
 
 def head(*fields: str, line: str = 'POST /tasks HTTP/1.1', host: str = 'Host: x') -> bytes:

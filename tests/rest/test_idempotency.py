@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from iceprod_tasks.actions import remember
 from iceprod_tasks.domain.errors import CannotStart, Unavailable
-from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.rest.repeating import _VISIBLE
 from iceprod_tasks.rest.routing import OPERATORS, Route, specs
 from iceprod_tasks.server import running

@@ -9,8 +9,8 @@ import pytest
 
 from iceprod_tasks.rest.answer_headers import ALL, REQUEST_ID
 from iceprod_tasks.rest.application import make_application
-from iceprod_tasks.rest.draining_server import DrainingServer
-from iceprod_tasks.rest.heads import LONGEST_BYTES
+from iceprod_tasks.rest.wire.draining_server import DrainingServer
+from iceprod_tasks.rest.wire.heads import LONGEST_BYTES
 from tests.rest.wire import Server
 
 NOTHING: Any = None

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import IceprodTasksError, NotAuthenticated, Unavailable
-from iceprod_tasks.rest import openid_keys
-from iceprod_tasks.rest.auth import Tokens
-from iceprod_tasks.rest.identities import Identities
-from iceprod_tasks.rest.openid import OpenId
+from iceprod_tasks.rest.identity import openid_keys
+from iceprod_tasks.rest.identity.identities import Identities
+from iceprod_tasks.rest.identity.openid import OpenId
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from tests.conftest import SECRET, Api

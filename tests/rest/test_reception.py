@@ -9,15 +9,15 @@ import pytest
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.rest import body_room, reception
 from iceprod_tasks.rest.application import make_application
-from iceprod_tasks.rest.auth import Tokens
 from iceprod_tasks.rest.body_room import BodyRoom
-from iceprod_tasks.rest.draining_server import DrainingServer
 from iceprod_tasks.rest.handler import Handler, NotFoundHandler
-from iceprod_tasks.rest.identities import Identities
+from iceprod_tasks.rest.identity.identities import Identities
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.rest.lanes import Lanes
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.reception import Reception
 from iceprod_tasks.rest.routing import ANYBODY, PILOTS, Route, specs
+from iceprod_tasks.rest.wire.draining_server import DrainingServer
 from tests.conftest import SECRET
 from tests.rest.wire import Client, Server
 

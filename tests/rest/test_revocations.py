@@ -9,7 +9,7 @@ import pytest
 
 from iceprod_tasks.actions import revoke
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.rest.auth import Tokens, proof_of
+from iceprod_tasks.rest.identity.tokens import Tokens, proof_of
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from tests.conftest import SECRET, Answer, Api

@@ -9,8 +9,8 @@ from typing import ClassVar
 import pytest
 from tornado.web import Application, RequestHandler
 
-from iceprod_tasks.rest import connections, descriptors, draining_server, stream
-from iceprod_tasks.rest.draining_server import DrainingServer
+from iceprod_tasks.rest.wire import connections, descriptors, draining_server, stream
+from iceprod_tasks.rest.wire.draining_server import DrainingServer
 from tests.rest.wire import Client, Server
 
 REQUEST = 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n'

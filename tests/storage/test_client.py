@@ -13,7 +13,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 from iceprod_tasks.domain.errors import CannotStart
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded, mongod_binary

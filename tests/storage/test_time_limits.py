@@ -7,7 +7,7 @@ import pymongo
 import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from iceprod_tasks.rest.auth import Tokens
+from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings

@@ -11,9 +11,9 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream
 
-from iceprod_tasks.rest.connections import Connections
-from iceprod_tasks.rest.stream import Stream
-from iceprod_tasks.rest.strict_stream import StrictStream
+from iceprod_tasks.rest.wire.connections import Connections
+from iceprod_tasks.rest.wire.stream import Stream
+from iceprod_tasks.rest.wire.strict_stream import StrictStream
 
 DEFAULT_MAX_CONNECTIONS = 4096
 

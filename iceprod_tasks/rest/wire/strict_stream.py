@@ -8,8 +8,8 @@ from typing import Any
 
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
-from iceprod_tasks.rest import heads
-from iceprod_tasks.rest.stream import Stream
+from iceprod_tasks.rest.wire import heads
+from iceprod_tasks.rest.wire.stream import Stream
 
 _TORNADOS_REFUSAL = b'HTTP/1.1 400 Bad Request\r\n\r\n'
 _IMPROPER = 400, 'the request is not proper HTTP'

@@ -9,8 +9,8 @@ import jwt
 from iceprod_tasks.domain.callers import ROLES, Caller, Proof, is_name, shared_groups
 from iceprod_tasks.domain.claim_rules import given, read_rules, texts_at
 from iceprod_tasks.domain.errors import NotAuthenticated
-from iceprod_tasks.rest.auth import REQUIRED, UNREADABLE, proof_of
-from iceprod_tasks.rest.openid_keys import ALGORITHMS, ProviderKeys
+from iceprod_tasks.rest.identity.openid_keys import ALGORITHMS, ProviderKeys
+from iceprod_tasks.rest.identity.tokens import REQUIRED, UNREADABLE, proof_of
 from iceprod_tasks.settings import Settings
 
 _NAME_CLAIMS = ('preferred_username', 'sub')

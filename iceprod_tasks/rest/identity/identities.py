@@ -12,8 +12,8 @@ from iceprod_tasks.actions.log_in import Passwords
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller, Proof
 from iceprod_tasks.domain.errors import NotAuthenticated
-from iceprod_tasks.rest.auth import Tokens, bearer, header_of
-from iceprod_tasks.rest.openid import OpenId
+from iceprod_tasks.rest.identity.openid import OpenId
+from iceprod_tasks.rest.identity.tokens import Tokens, bearer, header_of
 
 _KNOWN_AT_MOST = 10_000
 _KNOWN_SECONDS = 300.0

@@ -10,8 +10,8 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
-from iceprod_tasks.rest.lingering import linger
-from iceprod_tasks.rest.plain_answers import refusal
+from iceprod_tasks.rest.wire.lingering import linger
+from iceprod_tasks.rest.wire.plain_answers import refusal
 
 TOO_SLOW = 408, 'the request took too long to arrive'
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tornado.iostream import IOStream
 
-from iceprod_tasks.rest.stream import TOO_SLOW, Stream
+from iceprod_tasks.rest.wire.stream import TOO_SLOW, Stream
 
 _LOOKED_AT = 64
 _RECEIVING_SECONDS = 5.0

@@ -1,0 +1,1 @@
+"""Who asks: tokens of our own, those of an OpenID provider, and accounts with passwords."""
