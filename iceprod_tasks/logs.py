@@ -1,11 +1,18 @@
 """The log of the service: a JSON object a line on stderr, from whatever library a word comes."""
 
+import contextlib
 import json
 import logging
+import os
+import queue
+import threading
+import time
 from datetime import UTC, datetime
 
 from iceprod_tasks.domain.masking import masked
 
+_STDERR = 2
+_LAST_WORDS_SECONDS = 1.0
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {'message', 'asctime', 'taskName'}
 
 
@@ -41,6 +48,58 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Beside(logging.Handler):
+    """Writes lines in a thread of its own: whoever has the log in hand and does not read it keeps no request waiting.
+
+    What finds no room is dropped, and how much it was is told when there is room again.
+
+    Args:
+        descriptor: of the file that lines are written to.
+        room: lines that can wait.
+    """
+
+    def __init__(self, descriptor: int, room: int = 10_000) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[str] = queue.Queue(room)
+        self._dropped = 0
+        threading.Thread(target=self._write_on, name='log', daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leave a record to the thread."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped += 1
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for long."""
+        end = time.monotonic() + _LAST_WORDS_SECONDS
+        while self._lines.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def _write_on(self) -> None:
+        while True:
+            self._write(self._lines.get())
+            self._lines.task_done()
+            if self._dropped and self._lines.empty():
+                dropped, self._dropped = self._dropped, 0
+                self.emit(logging.makeLogRecord({
+                    'name': __name__, 'levelno': logging.WARNING, 'levelname': 'WARNING', 'action': 'log',
+                    'msg': f'{dropped} lines were dropped: the log was not read in time',
+                }))  # fmt: skip
+
+    def _write(self, line: str) -> None:
+        # Not by `sys.stderr`: a thread that waits in it keeps the interpreter from ending.
+        left = f'{line}\n'.encode()
+        # Otherwise nobody is there any more who could be told.
+        with contextlib.suppress(OSError):
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+
+
 class _Malformed(logging.Filter):
     """Takes out of Tornado's words on broken requests what it quotes: it can be a header with a password."""
 
@@ -56,7 +115,7 @@ def configure(level: str) -> None:
     Args:
         level: the name of the lowest level that is written.
     """
-    handler = logging.StreamHandler()
+    handler = Beside(_STDERR)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(True)  # noqa: FBT003 - its only argument

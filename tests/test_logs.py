@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.masking import masked
-from iceprod_tasks.logs import JsonLines, _Malformed
+from iceprod_tasks.logs import Beside, JsonLines, _Malformed
 from iceprod_tasks.storage.client import connect
 from tests.leaks import leaks
 
@@ -52,6 +55,45 @@ def test_an_exception_stays_in_the_line() -> None:
         line = written('failed', exc_info=sys.exc_info())
 
     assert line['exception'].endswith('ValueError: one\ntwo')
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Where somebody writes, and somebody else need not read."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_log_that_nobody_reads_keeps_nobody_waiting_and_tells_afterwards_what_was_dropped(
+    pipe: tuple[int, int],
+) -> None:
+    reading, writing = pipe
+    handler = Beside(writing, room=100)
+    began = time.monotonic()
+
+    for number in range(2000):
+        handler.handle(record('line %d %s', number, 'x' * 1000))
+    took_seconds = time.monotonic() - began
+    text = ''
+    while 'dropped' not in text:
+        text += os.read(reading, 65536).decode()
+
+    assert took_seconds < 5
+    assert text.splitlines()[0].startswith('line 0 ')
+    told = int(text.splitlines()[-1].split()[0])
+    assert told + text.count('line ') == 2000
+
+
+def test_what_was_logged_last_is_written_before_the_end(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    handler = Beside(writing)
+
+    handler.handle(record('the end'))
+    handler.flush()
+
+    assert os.read(reading, 100) == b'the end\n'
 
 
 def test_what_is_no_json_is_written_as_text() -> None:

@@ -29,7 +29,7 @@ EVERY_ANSWER: Mapping[str, str] = {
 """Headers of each answer that a handler gives, and what they say."""
 
 _LONGEST_ECHO = 2000
-_LONGEST_PATH = 8 * 1024
+_LONGEST_PATH = 16 * 1024
 _LONGEST_HEAD = 30_000
 
 

@@ -40,6 +40,7 @@ class Service:
         """A connection on which all of a request is sent but its last byte."""
         connection = socket.create_connection(('127.0.0.1', self.commands.port), timeout=60)
         head = f'{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {self.headers["Authorization"]}\r\n'
+        head += 'Content-Type: application/json\r\n'
         connection.sendall(f'{head}Content-Length: {len(body)}\r\n\r\n'.encode() + body[:-1])
         return connection
 

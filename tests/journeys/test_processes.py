@@ -137,7 +137,9 @@ def test_a_second_signal_ends_all_at_once(commands: Commands) -> None:
     service = commands.serve('--processes', '2')
     family, mongod = children(service), psutil.Process(mongod_of(service))
     unfinished = socket.create_connection(('127.0.0.1', commands.port))
-    unfinished.sendall(b'POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{')
+    unfinished.sendall(
+        b'POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{'
+    )
     time.sleep(0.3)
     service.terminate()
     until(lambda: 'stopping' in commands.log('serve.log'))
@@ -156,7 +158,9 @@ def test_ctrl_c_which_all_of_them_hear_drains_as_one_signal(commands: Commands) 
     service = commands.serve('--processes', '2')
     family = children(service)
     unfinished = socket.create_connection(('127.0.0.1', commands.port), timeout=30)
-    unfinished.sendall(b'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{')
+    unfinished.sendall(
+        b'GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{'
+    )
     time.sleep(0.3)
 
     for each in [psutil.Process(service.pid), *family]:

@@ -30,7 +30,7 @@ REFUSED = {
     'a URL for a path': (400, f'GET http://evil/healthz HTTP/1.1\r\n{HOST}\r\n'),
     'HTTP/0.9': (400, 'GET /healthz\r\n\r\n'),
     'the preface of HTTP/2': (505, 'PRI * HTTP/2.0\r\n\r\n'),
-    'a path that is too long': (414, f'GET /{"x" * 9000} HTTP/1.1\r\n{HOST}\r\n'),
+    'a path that is too long': (414, f'GET /{"x" * 17_000} HTTP/1.1\r\n{HOST}\r\n'),
     'too many headers': (431, f'GET /healthz HTTP/1.1\r\n{HOST}' + 'a: b\r\n' * 100 + '\r\n'),
     'a head that is too long': (431, f'GET /healthz HTTP/1.1\r\n{HOST}X: {"x" * LONGEST_BYTES}\r\n\r\n'),
     'a head without an end': (431, 'x' * 2 * LONGEST_BYTES),

@@ -63,7 +63,8 @@ class Client:
             return False
 
     def close(self) -> None:
-        self.writer.close()
+        # What was not sent is not waited for.
+        self.writer.transport.abort()
 
 
 class Server:

@@ -179,7 +179,7 @@ async def test_one_that_lost_its_deletion_to_another_stops_and_spoils_no_archive
 
     (path,) = tmp_path.iterdir()  # noqa: ASYNC240
     assert late.deleted is None
-    assert others[0].archive == str(path)
+    assert others[0].archive == path.name
     assert len(gzip.decompress(path.read_bytes()).splitlines()) == 2 + 3 + sum(COUNTS.values())
     assert await counts(api, dataset_id) == {}
 
@@ -295,7 +295,7 @@ async def test_without_a_place_for_the_archive_nothing_is_deleted_and_the_log_sa
 
     assert await Retention(with_folder(api, tmp_path / 'file')).turn() == 0
     assert [await everything(api, dataset_id) for dataset_id in ids] == before
-    assert [record.getMessage() for record in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
         'expire: the archive cannot be written: File exists'
     ]  # fmt: skip
     assert await Retention(with_folder(api, tmp_path / 'folder')).turn() == 2

@@ -8,8 +8,8 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.storage import POOL_SIZE, embedded
 from iceprod_tasks.storage import client as connections
-from iceprod_tasks.storage import embedded
 from iceprod_tasks.storage.durability import check_durability, url_options
 from iceprod_tasks.storage.store import Store
 
@@ -120,7 +120,7 @@ async def test_every_write_is_a_majority_write_with_the_journal_and_nothing_wait
     assert client.write_concern.document == {'w': 'majority', 'j': True}
     assert client.read_preference == pymongo.ReadPreference.PRIMARY
     assert (client.options.timeout, client.options.pool_options.connect_timeout) == (5.0, 1.0)
-    assert client.options.pool_options.max_pool_size == 64
+    assert client.options.pool_options.max_pool_size == POOL_SIZE
     client.close()
 
 

@@ -7,7 +7,7 @@ beside chunks, a second host. Nor does any of it get into the log, where Tornado
 import re
 
 LONGEST_BYTES = 32 * 1024
-_LONGEST_TARGET_BYTES = 8 * 1024
+_LONGEST_TARGET_BYTES = 16 * 1024
 _MOST_FIELDS = 100
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
