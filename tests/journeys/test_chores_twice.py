@@ -15,6 +15,7 @@ from tests.conftest import SECRET
 from tests.journeys.commands import Commands, free_port
 
 SECONDS = 60
+WEIGHED_WITHIN_SECONDS = 60
 TIMEOUT_SECONDS = 240
 
 GEN, SIM = {'name': 'gen', 'command': 'true'}, {'name': 'sim', 'command': 'true', 'depends': ['gen']}
@@ -118,7 +119,7 @@ async def test_two_processes_end_where_one_ends(tmp_path: Path, mongodb_url: str
                     commands.serve('--port', str(port))
                 worlds.append(World(commands, f'http://127.0.0.1:{ports[0]}', name))
             await asyncio.gather(*(world.live() for world in worlds))
-            one, two = (world.state(mongodb_url) for world in worlds)
+            one, two = await _at_rest(worlds, mongodb_url)
     finally:
         with pymongo.MongoClient(mongodb_url) as client:
             for name in names:
@@ -129,6 +130,16 @@ async def test_two_processes_end_where_one_ends(tmp_path: Path, mongodb_url: str
     assert one['datasets'] == two['datasets']
     assert one['jobs'] == two['jobs']
     assert [(one['tasks'][place], task) for place, task in two['tasks'].items() if one['tasks'][place] != task] == []
+
+
+async def _at_rest(worlds: list[World], mongodb_url: str) -> list[dict[str, Any]]:
+    """The states of worlds: what has ended changes the weight of what is left, some seconds later in each of them."""
+    for _ in range(WEIGHED_WITHIN_SECONDS):
+        one, two = states = [world.state(mongodb_url) for world in worlds]
+        if one == two:
+            break
+        await asyncio.sleep(1)
+    return states
 
 
 def _brief(task: dict[str, Any], names: dict[str, str]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.pilot.processes import is_alive
 
 CLAIM = Claim({'task_id': 't0'}, 'c' * 32, 1)
 ONE_CPU_SECOND = 'sh -c "ulimit -t 1; while :; do :; done"'
+PYTHON = shlex.quote(sys.executable)
 HOLD = 'import time; held = bytearray({mb} * 10**6); time.sleep({seconds})'
 
 
@@ -199,7 +201,7 @@ async def test_what_a_command_uses_is_measured(service: FakeService, fly: Fly) -
 
 async def test_memory_is_summed_over_the_processes_of_a_task(service: FakeService, fly: Fly) -> None:
     code = HOLD.format(mb=100, seconds=3)
-    service.add(f'{sys.executable} -c "{code}" & {sys.executable} -c "{code}"; wait')
+    service.add(f'{PYTHON} -c "{code}" & {PYTHON} -c "{code}"; wait')
 
     [report] = await fly()
 

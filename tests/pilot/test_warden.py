@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -142,6 +143,7 @@ async def test_who_was_stopped_is_ended_all_the_same(service: FakeService, fly: 
     assert not is_alive(int(pid.read_text()))
 
 
+PYTHON = shlex.quote(sys.executable)
 LOOK_AROUND = """
 import os, signal
 print([number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN])
@@ -163,7 +165,7 @@ async def test_a_command_finds_nothing_of_the_wardens(service: FakeService, star
 
 async def test_memory_of_processes_in_other_sessions_is_counted(service: FakeService, fly: Fly) -> None:
     hold = 'import time; held = bytearray(300 * 10**6); time.sleep(60)'
-    service.add(f"setsid {sys.executable} -c '{hold}' & sleep 60")
+    service.add(f"setsid {PYTHON} -c '{hold}' & sleep 60")
 
     [report] = await fly(offer=replace(OFFER, memory_gb=0.15))
 

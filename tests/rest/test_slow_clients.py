@@ -139,8 +139,7 @@ async def test_an_answer_that_nobody_takes_ends(server: Server, monkeypatch: pyt
 
     with await connect_with_little_room(server, '/much'):
         await until(lambda: Much.ends == ['StreamClosedError'])
-
-    assert len(server.server._open) == 0  # type: ignore[attr-defined]
+        await until(lambda: len(server.server._open) == 0)  # type: ignore[attr-defined]
 
 
 async def test_an_answer_that_is_taken_bit_by_bit_does_not(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
