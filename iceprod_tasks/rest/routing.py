@@ -133,8 +133,8 @@ def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[Route
     """A whole table in Tornado's form.
 
     Raises:
-        ValueError: a method that a handler implements has no access rule, or the other way round; or a rule speaks of
-            something that the path does not name.
+        ValueError: a method that a handler implements has no access rule, or the other way round; a rule speaks of
+            something that the path does not name; or it opens a dataset to pilots, and not what must be their own.
     """
     table = list(routes)
     for route in table:
@@ -146,6 +146,8 @@ def specs(routes: Iterable[Route], handler_cfg: Mapping[str, Any]) -> list[Route
         for method, access in route.access.items():
             if unnamed := _unnamed(route.path, access):
                 raise ValueError(f'{route.path}: the rule of {method} needs {unnamed} in the path')
+            if 'pilot' in access.roles and access.dataset is not None and access.own is None:
+                raise ValueError(f"{route.path}: the rule of {method} needs a word on what must be a pilot's own")
     return [route.spec(handler_cfg) for route in table]
 
 

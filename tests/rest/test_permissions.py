@@ -163,3 +163,11 @@ def test_a_rule_about_something_that_the_path_does_not_name_keeps_the_service_fr
 
     with pytest.raises(ValueError, match='the rule of get needs a'):
         specs([Route(path, Reads, {'get': access})], {})
+
+
+def test_a_rule_that_opens_all_datasets_to_pilots_keeps_the_service_from_starting() -> None:
+    class Reads(Handler):
+        async def get(self) -> None: ...
+
+    with pytest.raises(ValueError, match="what must be a pilot's own"):
+        specs([Route(r'/datasets/(?P<dataset_id>\w+)', Reads, {'get': Access(('user', 'pilot'), 'read')})], {})
