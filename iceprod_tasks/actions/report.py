@@ -12,7 +12,7 @@ from iceprod_tasks.domain.errors import InvalidRequest, NotPermitted, StaleClaim
 from iceprod_tasks.domain.requirements import grow, signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.domain.tasks import Task, new_id
-from iceprod_tasks.storage.claims import claimed_by, held_by, unheld
+from iceprod_tasks.storage.closings import Held, claimed_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
@@ -158,21 +158,36 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
 
 
 async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
-    where = held_by(task_id, report.claim_id, report.epoch) if report.claim_id else unheld(task_id)
-    if caller.is_bound:
-        # Without a claim id, too, a pilot ends what it holds, and nothing that was taken from it.
-        where |= {**claimed_by(caller.name), 'status': 'processing'}
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)
         note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, _last_try(report))
-        task = await service.store.claims.close(transition, note, {**where, **guards})
+        task = await _write(service, caller, task_id, report, transition, note, guards)
         if task is not None or not guards:
             return task
         # Another report may have grown the requirements, or somebody asked for a stop: then look again.
         before, seen = seen, await _look(service, task_id, ending)
         if seen == before:
             return None
+
+
+async def _write(
+    service: Service,
+    caller: Caller,
+    task_id: str,
+    report: Report,
+    transition: Transition,
+    note: Note,
+    guards: Mapping[str, Any],
+) -> Task | None:
+    closings, subject = service.store.closings, caller.name if caller.is_bound else None
+    if report.claim_id:
+        return await closings.close(transition, note, Held(task_id, report.claim_id, report.epoch, subject, guards))
+    where = {**unheld(task_id), **guards}
+    if subject is not None:
+        # Without a claim id, too, a pilot ends what it holds, and nothing that was taken from it.
+        where |= {**claimed_by(subject), 'status': 'processing'}
+    return await closings.close_unheld(transition, note, where)
 
 
 async def _look(service: Service, task_id: str, ending: _Ending) -> Task:

@@ -6,7 +6,7 @@ from typing import Any
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.requirements import signature
-from iceprod_tasks.storage.tasks import UNSIGNED
+from iceprod_tasks.storage.kinds import UNSIGNED
 
 
 async def require(service: Service, dataset_id: str, name: str, values: Mapping[str, Any]) -> None:

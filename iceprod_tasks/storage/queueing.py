@@ -12,7 +12,7 @@ from iceprod_tasks.storage.transitions import Note, guard, touched, update
 # Two values of `managed` a signature, and 200 scans are what MongoDB merges.
 _SIGNATURES_A_QUERY = 100
 _BEST_FIRST = [('priority', -1), ('_id', 1)]
-_READ = dict.fromkeys(('task_id', 'priority', 'depends', 'managed'), True)
+_READ = dict.fromkeys(('task_id', 'priority', 'depends', 'managed', 'signature'), True)
 _HELD_AT_ONCE = 2000
 _QUEUE = TRANSITIONS['queue']
 
@@ -97,8 +97,11 @@ class Queueing:
     async def queue(self, tasks: Sequence[Document], note: Note) -> int:
         """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
         where = {'_id': {'$in': [task['_id'] for task in tasks]}, **guard(_QUEUE)}
-        queued = await self._tasks.update_many(where, update(_QUEUE, note), hint='_id_')
-        self._kinds.forget_after(_QUEUE)
+        try:
+            queued = await self._tasks.update_many(where, update(_QUEUE, note), hint='_id_')
+        finally:
+            # It may be done although nobody knows.
+            self._kinds.expect(tasks)
         return queued
 
     async def queued_by(self, request: str) -> int:

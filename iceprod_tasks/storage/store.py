@@ -5,6 +5,7 @@ from iceprod_tasks.storage.accounts import Accounts
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
 from iceprod_tasks.storage.client import Collection, collection, connect, create_indexes
+from iceprod_tasks.storage.closings import Closings
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
@@ -18,6 +19,7 @@ from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.openings import Openings
 from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
@@ -51,6 +53,8 @@ class Store:
         kinds = Kinds(kept['tasks'])
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
+        self.openings = Openings(kept['tasks'], kinds)
+        self.closings = Closings(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
@@ -71,7 +75,7 @@ class Store:
         self.revocations = Revocations(kept['revocations'])
         self.belongings = Belongings({name: kept[name] for name in PARTS})
         self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
-        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
+        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'], kinds)
         self.schema = Schema(kept['schema'])
         self.health = Health(kept['schema'], self.schema)
 

@@ -7,11 +7,8 @@ from typing import Any
 from iceprod_tasks.domain.statuses import STATUSES, Transition
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
 from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
-from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.kinds import UNSIGNED, Kinds
 from iceprod_tasks.storage.transitions import Note, guard, untouched, update
-
-UNSIGNED = ''
-"""The signature of a task whose requirements were changed by two at once; it may fit anything."""
 
 UNFINISHED: tuple[Document, ...] = (
     {'status': 'queued'},

@@ -26,8 +26,8 @@ from iceprod_tasks.domain.errors import ClaimOver, InvalidRequest, NoWork, Stale
 from iceprod_tasks.domain.statuses import TRANSITIONS, ClaimEffect
 from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, new_id, new_task
 from iceprod_tasks.scheduler.rescue import Rescue
-from iceprod_tasks.storage.claims import Wanted
 from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.storage.openings import Wanted
 from iceprod_tasks.storage.store import Store
 from iceprod_tasks.storage.transitions import Note
 from tests.conftest import Api

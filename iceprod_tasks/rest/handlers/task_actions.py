@@ -26,7 +26,7 @@ from iceprod_tasks.rest.routing import (
     begins_work,
     in_lane,
 )
-from iceprod_tasks.storage.claims import Wanted
+from iceprod_tasks.storage.openings import Wanted
 
 
 class TasksActionsQueueHandler(Handler):
