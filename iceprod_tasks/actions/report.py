@@ -1,14 +1,15 @@
 """Report: a pilot says how its work on a task ended."""
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
-from iceprod_tasks.domain.errors import InvalidRequest, NotPermitted, StaleClaim
+from iceprod_tasks.domain.errors import IceprodTasksError, InvalidRequest, NotPermitted, StaleClaim
 from iceprod_tasks.domain.requirements import grow, signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.domain.tasks import Task, new_id
@@ -16,6 +17,8 @@ from iceprod_tasks.storage.closings import Held, claimed_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
+_AT_ONCE = 100
+"""Reports of a batch under way at once."""
 _STOPPED = ('suspend', 'cancel')
 _MESSAGE_TYPES = {'complete': 'result', 'hand back': 'notification'}
 
@@ -99,6 +102,44 @@ async def hand_back(service: Service, caller: Caller, task_id: str, report: Repo
     """
     ending = _Ending(TRANSITIONS['hand back'], 'Task not found', _site(report), yields=True)
     await _end(service, caller, task_id, report, ending)
+
+
+async def report_batch(
+    service: Service, caller: Caller, reports: Sequence[tuple[str, str, Report]]
+) -> list[IceprodTasksError | None]:
+    """Take reports on several tasks, each as if it had come alone.
+
+    Args:
+        service: the service.
+        caller: who reports.
+        reports: task id, what became of the work (`complete`, `reset`, `failed` or `hand_back`), and the report.
+
+    Returns:
+        For each report in its place why it was not taken; None where it was.
+    """
+    refused: list[IceprodTasksError | None] = []
+    for start in range(0, len(reports), _AT_ONCE):
+        some = (_refusal(service, caller, *each) for each in reports[start : start + _AT_ONCE])
+        refused += await asyncio.gather(*some)
+    return refused
+
+
+async def _refusal(
+    service: Service, caller: Caller, task_id: str, action: str, report: Report
+) -> IceprodTasksError | None:
+    try:
+        await _BY_ACTION[action](service, caller, task_id, report)
+    except IceprodTasksError as error:
+        return error
+    return None
+
+
+_BY_ACTION: Mapping[str, Callable[[Service, Caller, str, Report], Awaitable[None]]] = {
+    'complete': complete,
+    'reset': reset,
+    'failed': fail,
+    'hand_back': hand_back,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +228,7 @@ async def _write(
     if subject is not None:
         # Without a claim id, too, a pilot ends what it holds, and nothing that was taken from it.
         where |= {**claimed_by(subject), 'status': 'processing'}
-    return await closings.close_unheld(transition, note, where)
+    return await closings.close_alone(transition, note, where)
 
 
 async def _look(service: Service, task_id: str, ending: _Ending) -> Task:

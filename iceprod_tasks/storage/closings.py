@@ -78,11 +78,11 @@ class Closings:
         """
         return await self._together.ask((transition.name, Particulars(note).shape), _Report(held, transition, note))
 
-    async def close_unheld(self, transition: Transition, note: Note, where: Filter) -> Document | None:
-        """End a task by a report that names no claim; as `close`.
+    async def close_alone(self, transition: Transition, note: Note, where: Filter) -> Document | None:
+        """End a task by an update of its own; as `close`, for reports that name no claim as well.
 
         Args:
-            transition: complete, reset or fail.
+            transition: as there.
             note: what the report brings.
             where: `unheld`, and `claimed_by` where the caller is bound to its claims.
         """
@@ -96,16 +96,15 @@ class Closings:
         by_claim: dict[str, _Report] = {}
         for report in reports:
             by_claim.setdefault(report.held.claim_id, report)
-        first = reports[0]
-        if len(by_claim) == 1:
-            task = await self.close_unheld(first.transition, first.note, first.held.where)
-            # Whoever says the same at the same time is told by `reported`.
-            return [task, *[None] * (len(reports) - 1)]
-        closed = await self._close_each(by_claim)
-        # Two that name one claim: the second is a repetition, or wrong.
-        return [
-            closed.get(report.held.task_id) if by_claim[report.held.claim_id] is report else None for report in reports
-        ]
+        closed = await self._close_each(by_claim) if len(by_claim) > 1 else {}
+        answers: list[Document | None] = []
+        for report in reports:
+            if len(by_claim) > 1 and by_claim[report.held.claim_id] is report:
+                answers.append(closed.get(report.held.task_id))
+            else:
+                # One that is alone; or others that name the same claim: they say it once more, or one of them is wrong.
+                answers.append(await self.close_alone(report.transition, report.note, report.held.where))
+        return answers
 
     async def _close_each(self, by_claim: Mapping[str, _Report]) -> dict[str, Document]:
         """End the claims of some reports; the tasks after it, by their ids; without those that are not certain."""
