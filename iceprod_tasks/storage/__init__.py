@@ -2,7 +2,7 @@
 
 import os
 
-POOL_SIZE = 96
+POOL_SIZE = 128
 """Connections to the database, and threads of the driver that use them: more than all places of all lanes, so that
 nobody who has a place waits for somebody else's, and some for the chores."""
 

@@ -150,7 +150,7 @@ class Particulars:
     def shape(self) -> tuple[Any, ...]:
         """What must be the same of all that go into one update."""
         note = self.note
-        named = (tuple(note.sets), tuple(note.adds), tuple(note.outcome))
+        named = (frozenset(note.sets), frozenset(note.adds), frozenset(note.outcome))
         return (*named, note.stop, note.request, self.claim is not None)
 
 
