@@ -96,6 +96,35 @@ async def test_a_claim_id_used_in_one_round_by_another_process_opens_nothing_els
     assert await api.database.tasks.count_documents({'status': 'processing'}) == 10
 
 
+async def test_a_claim_id_whose_task_is_queued_again_does_not_get_it_in_a_round_of_many(api: Api) -> None:
+    await api.database.tasks.insert_many([task() for _ in range(3)])
+    used = Claim(new_id(), 60.0, 'p', '', 'p')
+    (first,) = await api.service.store.openings.open(Wanted(), [used], Note())
+    path = f'/tasks/{first["task_id"]}/task_actions/hand_back'
+    assert (await api('POST', path, {'claim_id': used.claim_id})).status == 200
+    claims = [used, *(Claim(new_id(), 60.0, 'p', '', 'p') for _ in range(3))]
+
+    asked = [api.service.store.openings.open(Wanted(), [claim], Note()) for claim in claims]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [type(answer).__name__ for answer in answers] == ['Duplicate', 'list', 'list', 'list']
+    assert [len(answer) for answer in answers[1:] if isinstance(answer, list)] == [1, 1, 1]
+
+
+async def test_where_processes_meet_the_best_task_is_given_all_the_same(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [task(number) for number in range(40)]
+    await api.database.tasks.insert_many(tasks[:-1])
+    await api.service.store.tasks.add(tasks[-1])
+    monkeypatch.setattr(api.service.store.openings, '_contended_until', float('inf'))
+
+    given = await opened(api.service.store, 3)
+
+    assert tasks[-1]['task_id'] in {each['task_id'] for each in given}
+    assert min(each['priority'] for each in given) >= 40 - 3 * 4
+
+
 NEEDS: tuple[Mapping[str, Any], ...] = ({}, {'memory': 1}, {'memory': 4}, {'gpu': 1})
 OFFERS: tuple[Mapping[str, Any], ...] = ({'memory': 2}, {'memory': 8, 'gpu': 0}, {'gpu': 1}, {})
 PRIORITIES = st.sampled_from([0.0, 1.0, 1.0, 2.0, 7.0])
@@ -104,7 +133,8 @@ STEPS = st.lists(
         st.tuples(st.just('claim'), st.sampled_from(OFFERS), st.integers(1, 3)),
         st.tuples(st.just('claim'), st.sampled_from(OFFERS), st.integers(1, 3)),
         st.tuples(st.just('add'), PRIORITIES, st.sampled_from(NEEDS)),
-        st.tuples(st.just('queue'), PRIORITIES, st.sampled_from(NEEDS)),
+        st.tuples(st.just('add waiting'), PRIORITIES, st.sampled_from(NEEDS)),
+        st.tuples(st.just('queue'), st.none(), st.none()),
         st.tuples(st.sampled_from(['hand back', 'set queued']), st.integers(0, 9), st.none()),
         st.tuples(st.just('set priority'), PRIORITIES, st.integers(0, 9)),
         st.tuples(st.just('set requirements'), st.sampled_from([1, 4, 16]), st.none()),
@@ -120,6 +150,7 @@ async def test_each_claim_is_given_the_best_that_fits_whatever_happened_before(
     shared_api: Api, steps: list[tuple[str, Any, Any]]
 ) -> None:
     api, tasks = shared_api, shared_api.database.tasks
+    api.service.store.openings._contended_until = 0.0
     await tasks.delete_many({})
     for number in range(4):
         await api.service.store.tasks.add(task(number % 2))
@@ -139,9 +170,10 @@ async def happen(api: Api, verb: str, what: Any, more: Any) -> None:
     tasks = api.database.tasks
     if verb == 'add':
         assert await api.add_task(priority=what, requirements=more)
-    elif verb == 'queue':
+    elif verb == 'add waiting':
         await api.add_task(priority=what, requirements=more, status='waiting')
-        assert (await api('POST', '/task_actions/queue', {})).body['queued'] == 1
+    elif verb == 'queue':
+        assert (await api('POST', '/task_actions/queue', {})).status == 200
     elif verb == 'hand back' and (one := await tasks.find_one({'status': 'processing'}, skip=what)):
         path = f'/tasks/{one["task_id"]}/task_actions/hand_back'
         assert (await api('POST', path, {'claim_id': one['claim_id']})).status == 200
