@@ -82,6 +82,17 @@ async def test_a_better_task_of_another_process_is_next_within_a_second(api: Api
     assert (await opened(api.service.store))[0]['task_id'] == best['task_id']
 
 
+async def test_a_better_task_that_is_queued_from_waiting_is_next(api: Api) -> None:
+    for _ in range(4):
+        await api.add_task(priority=1)
+    best = await api.add_task(priority=9, status='waiting')
+    await opened(api.service.store, 2)
+
+    await api('POST', '/task_actions/queue', {})
+
+    assert (await opened(api.service.store))[0]['task_id'] == best
+
+
 async def test_a_claim_id_used_in_one_round_by_another_process_opens_nothing_else(api: Api, other: Store) -> None:
     await api.database.tasks.insert_many([task() for _ in range(30)])
     used = Claim(new_id(), 60.0, 'p', '', 'p')
