@@ -104,8 +104,8 @@ async def running(
         CannotStart: the database is not fit, or the port is taken.
     """
     async with contextlib.AsyncExitStack() as ends:
-        store = Store(mongodb_url, settings.mongodb_database)
-        ends.callback(store.close)
+        store = Store(mongodb_url, settings.mongodb_database, settings.mongodb_driver)
+        ends.push_async_callback(store.close)
         warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
         for warning in warnings:
             log.warning('%s', warning, extra={'action': 'durability'})

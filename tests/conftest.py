@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: a real mongod and a real service for each test process, an empty database a test."""
 
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from iceprod_tasks.server import Running, running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
 from tests.leaks import Listener
+
+DRIVER = os.environ.get('MONGODB_DRIVER', 'motor')
+"""What the service under test uses; `scripts/test` runs a part of the suite on the other one."""
 
 SECRET = 'a secret for tests, of more than 32 bytes'
 
@@ -147,7 +151,7 @@ async def shared_api(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory)
     tokens = Tokens(SECRET)
     settings = Settings(
         token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0,
-        archive_dir=tmp_path_factory.mktemp('archive'),
+        archive_dir=tmp_path_factory.mktemp('archive'), mongodb_driver=DRIVER,
     )  # fmt: skip
     client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongodb_url)
     async with client, running(settings, mongodb_url, tokens) as up:

@@ -37,8 +37,8 @@ async def open_store(settings: Settings, *, make: bool) -> AsyncIterator[Store]:
         CannotStart: there is no database.
     """
     async with contextlib.AsyncExitStack() as stack:
-        store = Store(await _url(settings, stack, make=make), settings.mongodb_database)
-        stack.callback(store.close)
+        store = Store(await _url(settings, stack, make=make), settings.mongodb_database, settings.mongodb_driver)
+        stack.push_async_callback(store.close)
         yield store
 
 

@@ -1,17 +1,18 @@
-"""The connection to MongoDB: the one module that knows which driver is in use.
+"""The connection to MongoDB: the one module that knows which driver is in use, Motor or PyMongo's own async client.
 
 `Collection` has the dozen verbs that storage uses, with the driver's errors translated in one place and the few calls
-that differ between Motor and PyMongo's own async client (`aggregate`, cursors) hidden behind one method each.
+that differ between the two (`aggregate`, the end of a client) hidden behind one function each. Both drivers raise the
+same errors, take the same options, and keep `pymongo.timeout`.
 """
 
 import contextlib
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
@@ -46,11 +47,12 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def connect(url: str) -> Client:
+def connect(url: str, driver: str = 'motor') -> Client:
     """A client whose every promise is a majority write, and which never waits without end.
 
     Args:
         url: connection string; what it says goes before what is set here. `check_durability` refuses what is weaker.
+        driver: `motor` or `pymongo`.
 
     Raises:
         CannotStart: the string is not a connection string, or says what cannot be.
@@ -58,9 +60,23 @@ def connect(url: str) -> Client:
     said = url_options(url)
     try:
         defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in said}
-        return AsyncIOMotorClient(url, tz_aware=True, tzinfo=UTC, **defaults)
+        return _client_of(driver)(url, tz_aware=True, tzinfo=UTC, **defaults)
     except (PyMongoError, ValueError) as error:
         raise CannotStart(f'MONGODB_URL cannot be used: {error}') from error
+
+
+def _client_of(driver: str) -> Client:
+    if driver == 'pymongo':
+        return pymongo.AsyncMongoClient
+    from motor.motor_asyncio import AsyncIOMotorClient
+
+    return AsyncIOMotorClient
+
+
+async def close(client: Client) -> None:
+    """End all connections of a client."""
+    if inspect.isawaitable(ending := client.close()):
+        await ending
 
 
 def utc_now() -> datetime:
@@ -123,7 +139,11 @@ class Collection:
 
     async def aggregate(self, pipeline: Sequence[Mapping[str, Any]], **options: Any) -> AsyncIterator[Document]:
         """The results of a pipeline, read in batches."""
-        cursor = self._raw.aggregate(pipeline, **options)
+        with driver_errors():
+            cursor = self._raw.aggregate(pipeline, **options)
+            # Motor asks the database when the first result is read, PyMongo at once.
+            if inspect.isawaitable(cursor):
+                cursor = await cursor
         async for document in _reading(cursor):
             yield document
 

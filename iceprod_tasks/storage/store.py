@@ -4,7 +4,7 @@ from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.accounts import Accounts
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
-from iceprod_tasks.storage.client import Collection, collection, connect, create_indexes
+from iceprod_tasks.storage.client import Collection, close, collection, connect, create_indexes
 from iceprod_tasks.storage.closings import Closings
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
@@ -43,10 +43,11 @@ class Store:
     Args:
         url: MongoDB's connection string.
         database: name of the database.
+        driver: `motor` or `pymongo`.
     """
 
-    def __init__(self, url: str, database: str) -> None:
-        self._client = connect(url)
+    def __init__(self, url: str, database: str, driver: str = 'motor') -> None:
+        self._client = connect(url, driver)
         self._url = url
         self._database = database
         kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
@@ -100,6 +101,6 @@ class Store:
         await self.schema.sign()
         return warnings
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all connections."""
-        self._client.close()
+        await close(self._client)

@@ -146,5 +146,5 @@ async def test_a_real_set_that_acknowledges_before_the_journal_is_refused(tmp_pa
     warnings = await store.prepare(allow_weak_durability=True)
 
     assert ['writeConcernMajorityJournalDefault' in warning for warning in warnings] == [True]
-    store.close()
+    await store.close()
     await mongod.stop()

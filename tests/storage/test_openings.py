@@ -14,7 +14,7 @@ from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.openings import Wanted
 from iceprod_tasks.storage.store import Store
 from iceprod_tasks.storage.transitions import Claim, Note
-from tests.conftest import Api
+from tests.conftest import DRIVER, Api
 
 GIVEN = {'dataset_id': 'd', 'job_id': 'j', 'job_index': 0, 'task_index': 0, 'name': 'gen', 'depends': []}
 
@@ -22,9 +22,9 @@ GIVEN = {'dataset_id': 'd', 'job_id': 'j', 'job_index': 0, 'task_index': 0, 'nam
 @pytest.fixture
 async def other(api: Api, mongodb_url: str) -> AsyncIterator[Store]:
     """The store of another process."""
-    store = Store(mongodb_url, api.database.name)
+    store = Store(mongodb_url, api.database.name, DRIVER)
     yield store
-    store.close()
+    await store.close()
 
 
 def task(priority: float = 1.0, **more: Any) -> dict[str, Any]:
