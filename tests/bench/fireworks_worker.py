@@ -18,7 +18,7 @@ pad = LaunchPad(host=whole, name=database, uri_mode=True, strm_lvl='ERROR')
 
 if verb == 'fill':
     pad.reset('', require_password=False, max_reset_wo_password=10**9)
-    made = [Workflow.from_Firework(Firework(ScriptTask.from_str('true'))) for _ in range(int(number))]
+    made = [Workflow.from_firework(Firework(ScriptTask.from_str('true'))) for _ in range(int(number))]
     pad.bulk_add_wfs(made)
 else:
     worker, done = FWorker(), 0
