@@ -5,7 +5,7 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotFound
-from iceprod_tasks.domain.requirements import signature
+from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.storage.kinds import UNSIGNED
 
 

@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iceprod_tasks.domain.requirements import fits
+from iceprod_tasks.domain.signatures import UNSIGNED as UNSIGNED
+from iceprod_tasks.domain.signatures import may_fit, must_fit
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
+from iceprod_tasks.storage.admission import Admission
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.heads import Heads, Place
 from iceprod_tasks.storage.together import Together
 from iceprod_tasks.storage.transitions import guard
-
-UNSIGNED = ''
-"""The signature of a task whose requirements were changed by two at once; it may fit anything."""
 
 _QUEUED = guard(TRANSITIONS['claim'])
 _FRESH_SECONDS = 1.0
@@ -53,6 +52,7 @@ class Kinds:
         self._reading: Together[None, None] = Together(self._read, at_most=10_000)
         self._fitting: OrderedDict[str, Fitting] = OrderedDict()
         self.heads = Heads()
+        self.admission = Admission(tasks)
 
     async def queued(self, *, fresh: bool = False) -> Mapping[str, Document]:
         """The kinds in the queue.
@@ -74,8 +74,9 @@ class Kinds:
         key = repr(sorted(offer.items()))
         found = self._fitting.get(key)
         if found is None:
-            names = tuple(sorted(name for name, needs in queued.items() if name == UNSIGNED or fits(needs, offer)))
-            found = self._fitting[key] = Fitting(names, exact=UNSIGNED not in names)
+            names = tuple(sorted(name for name, needs in queued.items() if may_fit(name, needs, offer)))
+            exact = all(must_fit(name, queued[name], offer) for name in names)
+            found = self._fitting[key] = Fitting(names, exact)
             if len(self._fitting) > _OFFERS_REMEMBERED:
                 self._fitting.popitem(last=False)
         return found
@@ -83,7 +84,8 @@ class Kinds:
     async def _read(self, askers: Sequence[None]) -> Sequence[None]:
         began, forgotten = time.monotonic(), self._forgotten
         queued = await self.among(_QUEUED)
-        if queued != self._queued:
+        if queued.keys() != self._queued.keys():
+            # What fits is the same whichever task of a kind was read.
             self._fitting.clear()
         self._queued = queued
         # What was queued while this was being read may be missing in it.

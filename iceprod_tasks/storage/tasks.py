@@ -5,18 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from iceprod_tasks.domain.statuses import STATUSES, Transition
+from iceprod_tasks.storage.admission import UNFINISHED as UNFINISHED
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
-from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
 from iceprod_tasks.storage.kinds import UNSIGNED, Kinds
 from iceprod_tasks.storage.transitions import Note, guard, untouched, update
-
-UNFINISHED: tuple[Document, ...] = (
-    {'status': 'queued'},
-    {'status': 'waiting', 'managed': True},
-    {'status': 'waiting', 'managed': False},
-    *({'status': status} for status in UNFINISHED_UNSEEN),
-)
-"""Filters that together cover all unfinished tasks, each with an index that leads to signatures."""
 
 _HIDDEN = {'_id': False}
 _READ_AT_ONCE = 500
@@ -38,13 +30,16 @@ class Tasks:
     async def add(self, task: Document) -> None:
         """Store a new task; one with this id stays as it is."""
         with suppress(Duplicate):
-            await self._tasks.insert_one(task)
+            await self._tasks.insert_one(await self._admitted(task))
         self._kinds.forget()
 
     async def add_absent(self, tasks: Sequence[Document]) -> int:
         """Store those tasks that are not there yet; how many were stored."""
         async with self._tasks.patience():
-            return await self._tasks.insert_absent(tasks)
+            return await self._tasks.insert_absent([await self._admitted(task) for task in tasks])
+
+    async def _admitted(self, task: Mapping[str, Any]) -> Document:
+        return {**task, 'signature': await self._kinds.admission.admitted(task['signature'])}
 
     async def get(self, task_id: str, dataset_id: str | None = None, keys: Sequence[str] = ()) -> Document | None:
         """One task.
@@ -93,6 +88,8 @@ class Tasks:
             The task after it, None when there is none.
         """
         where = {'task_id': task_id}
+        if 'signature' in changes:
+            changes = await self._admitted(changes)
         if transition is None:
             fields: Document = {name: {'$literal': value} for name, value in changes.items()}
             change = [{'$set': {**fields, 'updated': '$$NOW'}}]
