@@ -86,9 +86,9 @@ def may_fit(name: str, member: Requirements, offer: Requirements) -> bool:
 
 
 def must_fit(name: str, member: Requirements, offer: Requirements) -> bool:
-    """Whether all tasks of a signature fit an offer; arguments as for `may_fit`."""
+    """Whether all tasks of a signature fit an offer, where one may; arguments as for `may_fit`."""
     if _is_exact(name):
-        return fits(member, offer)
+        return True
     return fits({**member, **_rounded(member)}, offer) if _is_ladder(name) else False
 
 

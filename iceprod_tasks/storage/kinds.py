@@ -83,9 +83,12 @@ class Kinds:
 
     async def _read(self, askers: Sequence[None]) -> Sequence[None]:
         began, forgotten = time.monotonic(), self._forgotten
-        queued = await self.among(_QUEUED)
+        names = await self._names(_QUEUED)
+        queued = {name: self._queued[name] for name in names if name in self._queued}
+        if new := [name for name in names if name not in queued]:
+            # Those that are known need not be read again: whichever task of a kind is read, the same offers fit it.
+            queued |= await self.among({**_QUEUED, 'signature': {'$in': new}})
         if queued.keys() != self._queued.keys():
-            # What fits is the same whichever task of a kind was read.
             self._fitting.clear()
         self._queued = queued
         # What was queued while this was being read may be missing in it.
@@ -104,6 +107,10 @@ class Kinds:
             {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}},
         ]
         return {each['_id']: each['requirements'] async for each in self._tasks.aggregate(pipeline)}
+
+    async def _names(self, where: Filter) -> list[str]:
+        pipeline: list[Document] = [{'$match': where}, {'$sort': {'signature': 1}}, {'$group': {'_id': '$signature'}}]
+        return [row['_id'] async for row in self._tasks.aggregate(pipeline)]
 
     def forget(self) -> None:
         """Say that something may have been queued, of whatever kind and priority."""
