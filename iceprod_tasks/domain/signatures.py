@@ -55,6 +55,22 @@ def grown_signature(requirements: Requirements) -> str:
     return 'l' + _hash({**requirements, **_rounded(requirements)})[1:]
 
 
+def signature_with(name: str, member: Requirements, values: Requirements) -> str:
+    """The signature that tasks of one come to when the same requirements are set on all of them.
+
+    Args:
+        name: their signature.
+        member: requirements of one of them, whichever.
+        values: what is set; requirements that are not named stay.
+
+    Returns:
+        One of the same class. What has grown stays rounded: all of a group are rounded alike in what is not set.
+    """
+    if _is_exact(name):
+        return signature({**member, **values})
+    return grown_signature({**member, **values}) if _is_ladder(name) else name
+
+
 def bucket_of(name: str) -> str:
     """The bucket that tasks of a signature come to when there are too many kinds.
 

@@ -112,6 +112,13 @@ class Kinds:
         pipeline: list[Document] = [{'$match': where}, {'$sort': {'signature': 1}}, {'$group': {'_id': '$signature'}}]
         return [row['_id'] async for row in self._tasks.aggregate(pipeline)]
 
+    async def gather(self) -> int:
+        """Bring tasks of rare signatures to buckets if there are too many signatures; how many tasks."""
+        gathered = await self.admission.gather()
+        if gathered:
+            self.forget()
+        return gathered
+
     def forget(self) -> None:
         """Say that something may have been queued, of whatever kind and priority."""
         self._forgotten += 1

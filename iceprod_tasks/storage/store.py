@@ -51,6 +51,7 @@ class Store:
         self._database = database
         kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
         kinds = Kinds(kept['tasks'])
+        self.kinds = kinds
         self.admission = kinds.admission
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
