@@ -22,6 +22,7 @@ from iceprod_tasks.storage.transitions import guard
 _QUEUED = guard(TRANSITIONS['claim'])
 _FRESH_SECONDS = 1.0
 _OFFERS_REMEMBERED = 1000
+_KINDS_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Kinds:
     def __init__(self, tasks: Collection) -> None:
         self._tasks = tasks
         self._queued: Mapping[str, Document] = {}
+        self._seen: dict[str, Document] = {}
         self._fresh_until = 0.0
         self._forgotten = 0
         self._reading: Together[None, None] = Together(self._read, at_most=10_000)
@@ -83,11 +85,7 @@ class Kinds:
 
     async def _read(self, askers: Sequence[None]) -> Sequence[None]:
         began, forgotten = time.monotonic(), self._forgotten
-        names = await self._names(_QUEUED)
-        queued = {name: self._queued[name] for name in names if name in self._queued}
-        if new := [name for name in names if name not in queued]:
-            # Those that are known need not be read again: whichever task of a kind is read, the same offers fit it.
-            queued |= await self.among({**_QUEUED, 'signature': {'$in': new}})
+        queued = await self.among(_QUEUED)
         if queued.keys() != self._queued.keys():
             self._fitting.clear()
         self._queued = queued
@@ -98,19 +96,24 @@ class Kinds:
     async def among(self, where: Filter) -> dict[str, Document]:
         """The kinds among the tasks of a filter, one index key read for each.
 
+        The requirements of a kind are read once only: whichever of its tasks is read, the same offers fit the kind.
+
         Args:
             where: a filter with an index that leads to signatures.
         """
-        pipeline: list[Document] = [
-            {'$match': where},
-            {'$sort': {'signature': 1}},
-            {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}},
-        ]
-        return {each['_id']: each['requirements'] async for each in self._tasks.aggregate(pipeline)}
-
-    async def _names(self, where: Filter) -> list[str]:
-        pipeline: list[Document] = [{'$match': where}, {'$sort': {'signature': 1}}, {'$group': {'_id': '$signature'}}]
-        return [row['_id'] async for row in self._tasks.aggregate(pipeline)]
+        by_name: Document = {'$sort': {'signature': 1}}
+        rows = self._tasks.aggregate([{'$match': where}, by_name, {'$group': {'_id': '$signature'}}])
+        names = [row['_id'] async for row in rows]
+        found = {name: self._seen[name] for name in names if name in self._seen}
+        if new := [name for name in names if name not in found]:
+            of_one = {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}}
+            rows = self._tasks.aggregate([{'$match': {**where, 'signature': {'$in': new}}}, by_name, of_one])
+            read = {row['_id']: row['requirements'] async for row in rows}
+            if len(self._seen) > _KINDS_REMEMBERED:
+                self._seen.clear()
+            self._seen |= read
+            found |= read
+        return found
 
     async def gather(self) -> int:
         """Bring tasks of rare signatures to buckets if there are too many signatures; how many tasks."""
