@@ -22,6 +22,8 @@ from iceprod_tasks.domain.requirements import GROWING, Requirements, fits, is_nu
 UNSIGNED = ''
 """The signature of a task whose requirements were changed by two at once."""
 
+BUCKETS = 256
+
 # With four steps an octave nothing is rounded up by more than a quarter. Outside of these bounds all is one step:
 # hardly anything grows to such values, and the ladder has two ends.
 _STEPS_AN_OCTAVE = 4

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from iceprod_tasks.domain.signatures import bucket_of, holds_anything
+from iceprod_tasks.domain.signatures import BUCKETS, bucket_of, holds_anything
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
 
@@ -95,12 +95,12 @@ class Admission:
         self._known = known
 
     async def _names(self, where: Filter, at_most: int) -> set[str]:
-        """Exact and ladder signatures of a filter, one index key read for each."""
+        """Exact and ladder signatures of a filter, as many as asked for; one index key is read for each."""
         pipeline: list[Document] = [
             {'$match': {**where, 'signature': {'$gt': ''}}},
             {'$sort': {'signature': 1}},
             {'$group': {'_id': '$signature'}},
-            {'$limit': at_most},
+            {'$limit': at_most + BUCKETS},
         ]
         names = {row['_id'] async for row in self._tasks.aggregate(pipeline)}
         return {name for name in names if not holds_anything(name)}
@@ -114,10 +114,11 @@ class Admission:
                 {'$sort': {'signature': 1}},
                 {'$group': {'_id': '$signature', 'tasks': {'$sum': 1}}},
                 {'$sort': {'tasks': -1}},
-                {'$limit': self.at_most},
+                {'$limit': self.at_most + BUCKETS},
             ]
             async for row in self._tasks.aggregate(pipeline, allowDiskUse=True):
-                tasks[row['_id']] += row['tasks']
+                if not holds_anything(row['_id']):
+                    tasks[row['_id']] += row['tasks']
         return {name for name, _ in tasks.most_common(self.at_most)}
 
 

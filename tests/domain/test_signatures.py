@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from iceprod_tasks.domain.requirements import GROWING, fits
 from iceprod_tasks.domain.signatures import (
+    BUCKETS,
     UNSIGNED,
     bucket_of,
     grown_signature,
@@ -146,7 +147,7 @@ def test_anything_may_have_a_signature_that_says_nothing(name: str) -> None:
 @given(grown)
 def test_there_are_256_buckets(needs: dict[str, Any]) -> None:
     for name in (signature(needs), grown_signature(needs)):
-        assert int(bucket_of(name).removeprefix('b'), 16) < 256
+        assert int(bucket_of(name).removeprefix('b'), 16) < BUCKETS
         assert holds_anything(bucket_of(name))
         assert bucket_of(bucket_of(name)) == bucket_of(name)
 
