@@ -78,15 +78,19 @@ async def test_changed_grown_and_bulk_requirements_stay_within_the_bound(few: Ap
 
     for number, task_id in enumerate(task_ids[:12]):
         await few('PATCH', f'/tasks/{task_id}', {'requirements': {'disk': 5 + number}})
+    patched = groups(await signatures(few))
     for number in range(12):
         path = f'/datasets/d1/task_actions/bulk_requirements/n{number}'
         assert (await few('PATCH', path, {'time': 20 + number})).status == 200
+    set_in_bulk = groups(await signatures(few))
     for number in range(24):
         claimed = (await few('POST', '/task_actions/process', {'requirements': {'memory': 100}})).body
         report = {'resources': {'memory': 1.5**number}, 'claim_id': claimed['claim_id']}
         path = f'/tasks/{claimed["task_id"]}/task_actions/reset'
         assert (await few('POST', path, report)).status == 200
 
+    assert patched == AT_MOST
+    assert set_in_bulk <= AT_MOST
     assert groups(await signatures(few)) <= AT_MOST
     assert await all_signed_right(few)
 
