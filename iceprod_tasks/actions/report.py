@@ -10,7 +10,8 @@ from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
 from iceprod_tasks.domain.errors import IceprodTasksError, InvalidRequest, NotPermitted, StaleClaim
-from iceprod_tasks.domain.requirements import grow, signature
+from iceprod_tasks.domain.requirements import grow
+from iceprod_tasks.domain.signatures import grown_signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.domain.tasks import Task, new_id
 from iceprod_tasks.storage.closings import Held, claimed_by, unheld
@@ -202,6 +203,8 @@ async def _close(service: Service, caller: Caller, task_id: str, report: Report,
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)
+        if 'signature' in sets:
+            sets['signature'] = await service.store.admission.admitted(sets['signature'])
         note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, _last_try(report))
         task = await _write(service, caller, task_id, report, transition, note, guards)
         if task is not None or not guards:
@@ -249,7 +252,7 @@ def _meet(
     if ending.grows and seen:
         grown = grow(seen['requirements'], report.resources, service.limits.requirements_ceiling)
         if grown != seen['requirements']:
-            sets = {'requirements': grown, 'signature': signature(grown)}
+            sets = {'requirements': grown, 'signature': grown_signature(grown)}
             guards['requirements'] = seen['requirements']
     if transition.name == 'reset':
         # No result yet: but should the task be given up, this is how its last try did.

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from iceprod_tasks.domain.requirements import signature
+from iceprod_tasks.domain.signatures import signature
 
 Task = dict[str, Any]
 

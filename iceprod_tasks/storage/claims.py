@@ -6,11 +6,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iceprod_tasks.domain.requirements import fits
+from iceprod_tasks.domain.signatures import may_fit, must_fit
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.closings import claimed_by
-from iceprod_tasks.storage.kinds import UNSIGNED, Kinds
+from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leases import renewed
+from iceprod_tasks.storage.matching import fitting
 from iceprod_tasks.storage.tasks import UNFINISHED
 
 LEFT_AT_MOST = 1000
@@ -114,15 +115,21 @@ class Claims:
             stuck: whether the scheduler's idle tasks are all stuck; then they do not count.
         """
         count = 0
+        exact: Document = {'$and': fitting(offer)} if offer else {}
         for where in UNFINISHED:
             if stuck and where == _IDLE:
                 where = _IDLE_OF_CLIENTS
-            kinds = await self._kinds.among(where)
-            signatures = [name for name, needs in kinds.items() if name == UNSIGNED or fits(needs, offer)]
-            if signatures and count < LEFT_AT_MOST:
-                among = {**where, 'signature': {'$in': signatures}}
-                count += await self._tasks.count(among, limit=LEFT_AT_MOST - count)
+            kinds = {
+                name: needs for name, needs in (await self._kinds.among(where)).items() if may_fit(name, needs, offer)
+            }
+            sure = [name for name, needs in kinds.items() if must_fit(name, needs, offer)]
+            count += await self._count({**where, 'signature': {'$in': sure}}, LEFT_AT_MOST - count)
+            unsure = {**where, 'signature': {'$in': sorted(kinds.keys() - set(sure))}, **exact}
+            count += await self._count(unsure, LEFT_AT_MOST - count)
         return count
+
+    async def _count(self, where: Filter, at_most: int) -> int:
+        return await self._tasks.count(where, limit=at_most) if where['signature']['$in'] and at_most > 0 else 0
 
 
 def _given(claim_id: str) -> Document:

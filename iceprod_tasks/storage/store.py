@@ -52,6 +52,8 @@ class Store:
         self._database = database
         kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
         kinds = Kinds(kept['tasks'])
+        self.kinds = kinds
+        self.admission = kinds.admission
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
         self.openings = Openings(kept['tasks'], kinds)
