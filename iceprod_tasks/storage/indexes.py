@@ -62,6 +62,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'files': {
         'file_id': {'keys': [('file_id', _UP)], 'unique': True},
         'task': {'keys': [('dataset_id', _UP), ('task_id', _UP), ('_id', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
     },
     'messages': {
         'message_id': {'keys': [('message_id', _UP)], 'unique': True},
