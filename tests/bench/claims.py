@@ -374,7 +374,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument('--iceprod-python', default=os.environ.get('ICEPROD_PYTHON', ''),
                         help='the command of a Python that has iceprod 3.2.43  [env: ICEPROD_PYTHON]')  # fmt: skip
     parser.add_argument('--fireworks-python', default=os.environ.get('FIREWORKS_PYTHON', ''),
-                        help='a Python that has FireWorks 2.1.4; one is made without  [env: FIREWORKS_PYTHON]')  # fmt: skip
+                        help='a Python that has FireWorks 2.1.4  [env: FIREWORKS_PYTHON]')  # fmt: skip
     return parser.parse_args()
 
 
