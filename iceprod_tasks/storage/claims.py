@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from iceprod_tasks.domain.signatures import may_fit, must_fit
@@ -13,6 +14,7 @@ from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leases import renewed
 from iceprod_tasks.storage.matching import fitting
 from iceprod_tasks.storage.tasks import UNFINISHED
+from iceprod_tasks.storage.together import Together
 
 LEFT_AT_MOST = 1000
 """Where counting what is left for a pilot stops."""
@@ -21,6 +23,22 @@ _HIDDEN = {'_id': False}
 _LEASE = {'_id': False, 'stop': True, 'lease_seconds': True, 'lease_until': True, 'heartbeat_at': True}
 _IDLE: Document = {'status': 'idle'}
 _IDLE_OF_CLIENTS: Document = {'status': 'idle', 'managed': False}
+
+
+_LOOKUPS_A_ROUND = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A claim id that may have been used, and whose claim it must be; None for anybody's."""
+
+    claim_id: str
+    subject: str | None
+    lease_seconds: float
+
+    @property
+    def where(self) -> Document:
+        return {**_given(self.claim_id), **_owned(self.subject)}
 
 
 class Claims:
@@ -34,6 +52,8 @@ class Claims:
     def __init__(self, collection: Collection, kinds: Kinds) -> None:
         self._tasks = collection
         self._kinds = kinds
+        self._counting: Together[tuple[Mapping[str, Any], bool], int] = Together(self._count_left, at_most=10_000)
+        self._replaying: Together[_Lookup, Document | None] = Together(self._replay_each, _LOOKUPS_A_ROUND)
 
     async def replay(self, claim_id: str, lease_seconds: float, subject: str | None) -> Document | None:
         """The task a claim id was given, read by a majority write.
@@ -46,10 +66,18 @@ class Claims:
             lease_seconds: the service's own lease.
             subject: whose claim it must be; None for anybody's.
         """
-        task: Document | None = await self._tasks.find_one_and_update(
-            {**_given(claim_id), **_owned(subject)}, _replayed([claim_id], lease_seconds), projection=_HIDDEN
-        )
-        return task
+        return await self._replaying.ask(lease_seconds, _Lookup(claim_id, subject, lease_seconds))
+
+    async def _replay_each(self, lookups: Sequence['_Lookup']) -> list[Document | None]:
+        """Look up claim ids that came together, by one write for all."""
+        where = {'$or': [lookup.where for lookup in lookups]} if len(lookups) > 1 else lookups[0].where
+        claim_ids = {lookup.claim_id for lookup in lookups}
+        if not await self._tasks.update_many(where, _replayed(sorted(claim_ids), lookups[0].lease_seconds)):
+            return [None] * len(lookups)
+        tasks: dict[str, Document] = {}
+        async for task in self._tasks.find(where, _HIDDEN):
+            tasks |= dict.fromkeys(claim_ids & set(task['claims']), task)
+        return [tasks.get(lookup.claim_id) for lookup in lookups]
 
     async def replay_batch(self, claim_ids: Sequence[str], lease_seconds: float, subject: str | None) -> list[Document]:
         """The tasks that the ids of a batch were given; otherwise as `replay`."""
@@ -114,6 +142,11 @@ class Claims:
             offer: what the pilot has.
             stuck: whether the scheduler's idle tasks are all stuck; then they do not count.
         """
+        return await self._counting.ask((repr(sorted(offer.items())), stuck), (offer, stuck))
+
+    async def _count_left(self, asked: Sequence[tuple[Mapping[str, Any], bool]]) -> list[int]:
+        """Count once for all who ask the same."""
+        offer, stuck = asked[0]
         count = 0
         exact: Document = {'$and': fitting(offer)} if offer else {}
         for where in UNFINISHED:
@@ -126,7 +159,7 @@ class Claims:
             count += await self._count({**where, 'signature': {'$in': sure}}, LEFT_AT_MOST - count)
             unsure = {**where, 'signature': {'$in': sorted(kinds.keys() - set(sure))}, **exact}
             count += await self._count(unsure, LEFT_AT_MOST - count)
-        return count
+        return [count] * len(asked)
 
     async def _count(self, where: Filter, at_most: int) -> int:
         return await self._tasks.count(where, limit=at_most) if where['signature']['$in'] and at_most > 0 else 0

@@ -159,7 +159,8 @@ async def fireworks(python: Path, url: str, workers: int, seconds: float, databa
         for _ in range(workers)
     ]
     said = [await each.communicate() for each in running]
-    figures = [[float(word) for word in out.split()] for out, _ in said]
+    # It prints what it likes before.
+    figures = [[float(word) for word in out.splitlines()[-1].split()] for out, _ in said]
     return {'done': sum(each[0] for each in figures), 'seconds': seconds, 'cpu': sum(each[1] for each in figures)}
 
 
