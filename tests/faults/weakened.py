@@ -42,12 +42,7 @@ def without_fencing() -> None:
 
 def without_majority() -> None:
     """A write is acknowledged as soon as the primary has it in memory."""
-    connecting = client.AsyncIOMotorClient
-
-    def carelessly(url: str, **options: Any) -> Any:
-        return connecting(url, **{**options, 'w': 1, 'journal': False})
-
-    client.AsyncIOMotorClient = carelessly
+    client._DEFAULTS = {**client._DEFAULTS, 'w': 1, 'journal': False}
 
 
 def without_lease() -> None:
