@@ -44,12 +44,13 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def connect(url: str, driver: str = 'motor') -> Client:
+def connect(url: str, driver: str = 'motor', **options: Any) -> Client:
     """A client whose every promise is a majority write, and which never waits without end.
 
     Args:
         url: connection string; what it says goes before what is set here. `check_durability` refuses what is weaker.
         driver: `motor` or `pymongo`.
+        **options: in place of what is set here.
 
     Raises:
         CannotStart: the string is not a connection string, or says what cannot be.
@@ -57,7 +58,7 @@ def connect(url: str, driver: str = 'motor') -> Client:
     said = url_options(url)
     try:
         defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in said}
-        return client_of(driver)(url, tz_aware=True, tzinfo=UTC, **defaults)
+        return client_of(driver)(url, tz_aware=True, tzinfo=UTC, **{**defaults, **options})
     except (PyMongoError, ValueError) as error:
         raise CannotStart(f'MONGODB_URL cannot be used: {error}') from error
 
@@ -258,8 +259,13 @@ class Collection:
 
 def collection(client: Client, database: str, name: str) -> Collection:
     """A collection of the service's database, with times read as UTC."""
+    return Collection(raw_collection(client, database, name))
+
+
+def raw_collection(client: Client, database: str, name: str) -> Any:
+    """The same as the driver has it."""
     options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
-    return Collection(client[database].get_collection(name, codec_options=options))
+    return client[database].get_collection(name, codec_options=options)
 
 
 async def create_indexes(client: Client, database: str, name: str, models: list[Any]) -> None:

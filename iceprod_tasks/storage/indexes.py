@@ -134,6 +134,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'clear_after': {'keys': [('clear_after', _UP)]},
     },
+    # A mark is of a process that reads counts; those of processes that are gone are removed.
+    'marks': {'when': {'keys': [('when', _UP)], 'expireAfterSeconds': 86_400}},
     'accounts': {'name': {'keys': [('name', _UP)], 'unique': True}},
     'revocations': {
         'revoked': {'keys': [('revoked', _UP)]},

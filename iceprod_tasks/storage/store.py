@@ -1,10 +1,12 @@
 """All collections of the service behind one object, opened once a process."""
 
+from functools import partial
+
 from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.accounts import Accounts
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
-from iceprod_tasks.storage.client import Collection, close, collection, connect, create_indexes
+from iceprod_tasks.storage.client import Collection, close, collection, connect, create_indexes, raw_collection
 from iceprod_tasks.storage.closings import Closings
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
@@ -27,14 +29,18 @@ from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.revocations import Revocations
 from iceprod_tasks.storage.schema import Schema
 from iceprod_tasks.storage.sweeps import Sweeps
+from iceprod_tasks.storage.tallies import Tallies, WatchedCollection
 from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
 from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
     *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
-    'idempotency_keys', 'accounts', 'revocations',
+    'idempotency_keys', 'accounts', 'revocations', 'marks',
 )  # fmt: skip
+
+
+_PATIENCE_MS = 10_000
 
 
 class Store:
@@ -51,6 +57,10 @@ class Store:
         self._url = url
         self._database = database
         kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
+        # It waits for changes, however long there are none.
+        patient = partial(connect, url, driver, timeoutMS=None, socketTimeoutMS=_PATIENCE_MS)
+        self.tallies = Tallies(patient, database, kept['marks'])
+        kept['tasks'] = WatchedCollection(raw_collection(self._client, database, 'tasks'), self.tallies)
         kinds = Kinds(kept['tasks'])
         self.kinds = kinds
         self.admission = kinds.admission
@@ -62,7 +72,7 @@ class Store:
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)
-        self.counts = Counts(kept['tasks'], kept['jobs'])
+        self.counts = Counts(kept['tasks'], kept['jobs'], self.tallies)
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])
         self.messages = Messages(kept['messages'])
@@ -105,4 +115,5 @@ class Store:
 
     async def close(self) -> None:
         """End all connections."""
+        await self.tallies.close()
         await close(self._client)

@@ -71,6 +71,17 @@ class Note:
     request: str = ''
 
 
+_WAS = {'$concat': ['$status', ' ', '$dataset_id', ' ', '$name']}
+"""What a task was until it changed its status. The database's record of changes has nothing but what has changed; with
+this in it, numbers can be kept by it. Neither a status nor an id has a space in it."""
+
+
+def was(text: str) -> tuple[str, str, str]:
+    """The status, the dataset and the name of a task before a change, from its field `was`."""
+    status, dataset_id, name = text.split(' ', 2)
+    return status, dataset_id, name
+
+
 def guard(transition: Transition) -> Filter:
     """The filter that holds a transition to its sources."""
     sources = sorted(transition.sources)
@@ -102,7 +113,7 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     changes: Document = {
         'status': target,
         'updated': '$$NOW',
-        **({} if transition.stays else {'status_changed': '$$NOW'}),
+        **({} if transition.stays else {'status_changed': '$$NOW', 'was': _WAS}),
         **_counter('failures', transition.failures),
         **_counter('evictions', transition.evictions),
         **_outcome(transition.outcome, note.outcome),
