@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from iceprod_tasks.actions import claim, report
+from iceprod_tasks.actions import claim
 from iceprod_tasks.actions.claim import ClaimRequest
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.cli.main import main
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.tasks import Task, new_id
-from iceprod_tasks.storage import client
+from iceprod_tasks.storage import client, closings
 
 
 def without_claim_id() -> None:
@@ -37,7 +37,7 @@ def without_fencing() -> None:
     def held_by_anybody(task_id: str, claim_id: str, epoch: int | None) -> dict[str, Any]:
         return {'task_id': task_id, 'status': 'processing'}
 
-    report.held_by = held_by_anybody
+    closings.held_by = held_by_anybody
 
 
 def without_majority() -> None:
