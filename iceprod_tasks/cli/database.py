@@ -50,7 +50,7 @@ async def _url(settings: Settings, stack: contextlib.AsyncExitStack, *, make: bo
         raise CannotStart(f'there is no database in {folder}, and MONGODB_URL names none')
     running = embedded.url_of_running(folder)
     if running is None:
-        mongod = await embedded.start(folder)
+        mongod = await embedded.start(folder, driver=settings.mongodb_driver)
         stack.push_async_callback(mongod.stop)
         running = mongod.url
     return running

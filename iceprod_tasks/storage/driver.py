@@ -47,6 +47,16 @@ async def close(client: Client) -> None:
 
 
 @contextlib.asynccontextmanager
+async def opened(driver: str, url: str, **options: Any) -> AsyncIterator[Client]:
+    """A client for as long as the block lasts; of its own, with nothing said of how it writes."""
+    client = client_of(driver)(url, **options)
+    try:
+        yield client
+    finally:
+        await close(client)
+
+
+@contextlib.asynccontextmanager
 async def session_of(client: Client) -> AsyncIterator[Session]:
     """A session for as long as the block lasts; see `transactions.in_transaction`."""
     session = await settled(client.start_session())

@@ -37,6 +37,7 @@ class Database:
 
     def __init__(self, mongod: embedded.EmbeddedMongod, driver: str, plain: Any, stack: AsyncExitStack) -> None:
         self._mongod = mongod
+        self.port = mongod.port
         self._driver = driver
         self._name = f'test_{uuid4().hex}'
         self._stack = stack
