@@ -1,8 +1,9 @@
 """Move: set the status of tasks by hand, one or many, and change their fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.portions import side_by_side, slices
 from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
@@ -11,9 +12,9 @@ from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFo
 from iceprod_tasks.domain.requirements import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
 from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
-from iceprod_tasks.storage.moving import PORTION
-from iceprod_tasks.storage.tasks import PLACE, among
-from iceprod_tasks.storage.transitions import Note
+from iceprod_tasks.storage.moves import PORTION
+from iceprod_tasks.storage.tasks import among
+from iceprod_tasks.storage.transitions import Note, touched
 
 _LOOKED_AT_ONCE = 5000
 
@@ -39,7 +40,7 @@ async def move_task(
         if not await service.store.tasks.exists(among([task_id], dataset_id)):
             raise NotFound('Task not found')
         raise IllegalTransition(f'the task is complete; you may not make it {status}')
-    await _follow_one(service, task_id, status)
+    await _follow(service, [task_id], status)
 
 
 async def move_tasks(
@@ -66,17 +67,25 @@ async def move_tasks(
         IllegalTransition: this caller may not do that with any of them.
     """
     transition, note = _transition(caller, status), _note(caller, request)
+    tasks = service.store.tasks
+    portions = slices(task_ids, PORTION)
     moved = 0
-    for some in _slices(task_ids, PORTION):
-        tasks = (await service.store.tasks.move_portion(transition, note, some, dataset_id)).tasks
-        if request and len(tasks) < len(some):
-            # What it moved before a crash may not have been followed.
-            tasks = await service.store.tasks.moved_by(request, some, dataset_id)
-        await _follow(service, tasks, status)
-        moved += len(tasks)
+
+    async def work() -> None:
+        nonlocal moved
+        for some in portions:
+            done = await tasks.move_many(transition, note, some, dataset_id)
+            if request and done < len(some):
+                # What was moved before a crash may not have been followed.
+                done += await tasks.exists({**among(some, dataset_id), **touched(request)})
+            if done:
+                await _follow(service, some, status, dataset_id)
+            moved += done
+
+    await side_by_side(portions, work)
     if not moved:
-        for some in _slices(task_ids, _LOOKED_AT_ONCE):
-            if await service.store.tasks.exists(among(some, dataset_id)):
+        for some in slices(task_ids, _LOOKED_AT_ONCE):
+            if await tasks.exists(among(some, dataset_id)):
                 raise IllegalTransition(f'the tasks are complete; you may not make them {status}')
         raise NotFound('Tasks not found')
 
@@ -107,7 +116,7 @@ async def patch_task(service: Service, caller: Caller, task_id: str, changes: Ma
     if task is None:
         raise NotFound('Task not found')
     if transition is not None:
-        await _follow_one(service, task_id, transition.target)
+        await _follow(service, [task_id], transition.target)
     return shown(task, caller)
 
 
@@ -122,17 +131,8 @@ def _note(caller: Caller, request: str = '') -> Note:
     return Note(who=caller.name, why='set by hand', request=request)
 
 
-def _slices(task_ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (task_ids[start : start + size] for start in range(0, len(task_ids), size))
-
-
-async def _follow_one(service: Service, task_id: str, status: str) -> None:
-    task = await service.store.tasks.get(task_id, keys=PLACE) if status in ACTIVE else None
-    await _follow(service, [] if task is None else [task], status)
-
-
-async def _follow(service: Service, tasks: Sequence[Mapping[str, Any]], status: str) -> None:
+async def _follow(service: Service, task_ids: Sequence[str], status: str, dataset_id: str | None = None) -> None:
     """Let jobs and datasets go on when their tasks do, and the scheduler know."""
     if status in ACTIVE:
-        await reopen(service, [task for task in tasks if task.get('managed')])
+        await reopen(service, await service.store.tasks.going_on(task_ids, dataset_id))
     service.news.stirred()

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from iceprod_tasks.domain.statuses import STATUSES, Transition
+from iceprod_tasks.domain.statuses import ACTIVE, STATUSES, Transition
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
 from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
 from iceprod_tasks.storage.kinds import Kinds
-from iceprod_tasks.storage.moving import PORTION, Moved, move
-from iceprod_tasks.storage.transitions import Note, guard, touched, update
+from iceprod_tasks.storage.transitions import Note, guard, untouched, update
 
 UNSIGNED = ''
 """The signature of a task whose requirements were changed by two at once; it may fit anything."""
@@ -21,9 +20,6 @@ UNFINISHED: tuple[Document, ...] = (
     *({'status': status} for status in UNFINISHED_UNSEEN),
 )
 """Filters that together cover all unfinished tasks, each with an index that leads to signatures."""
-
-PLACE = ('job_id', 'dataset_id', 'managed')
-"""The job of a task, its dataset, and whether they have records."""
 
 _HIDDEN = {'_id': False}
 _READ_AT_ONCE = 500
@@ -119,32 +115,25 @@ class Tasks:
     async def move_many(
         self, transition: Transition, note: Note, task_ids: Sequence[str], dataset_id: str | None = None
     ) -> int:
-        """Carry out a transition on those of some tasks that may, portion by portion; how many did."""
-        count = 0
-        for start in range(0, len(task_ids), PORTION):
-            some = task_ids[start : start + PORTION]
-            count += len((await self.move_portion(transition, note, some, dataset_id)).tasks)
-        return count
+        """Carry out a transition on those of some tasks that may, by one update; how many did."""
+        # Left to itself, MongoDB sometimes reads all tasks of a status instead.
+        where = {**among(task_ids, dataset_id), **untouched(note)}
+        return await self._move(transition, note, where, hint='task_id')
 
-    async def move_portion(
-        self, transition: Transition, note: Note, task_ids: Sequence[str], dataset_id: str | None = None
-    ) -> Moved:
-        """The same for at most `PORTION` tasks; which of them did, and from where."""
-        moved = await move(self._tasks, transition, note, task_ids, dataset_id)
-        self._kinds.forget_after(transition)
-        return moved
-
-    async def moved_by(self, request: str, task_ids: Sequence[str], dataset_id: str | None = None) -> list[Document]:
-        """The `PLACE` of those of some tasks that a request has moved at any time."""
-        where = {**among(task_ids, dataset_id), **touched(request)}
-        found = self._tasks.find(where, projection(PLACE), hint='task_id')
-        return [task async for task in found]
+    async def going_on(self, task_ids: Sequence[str], dataset_id: str | None = None) -> list[Document]:
+        """The jobs that have records and active tasks among some: job_id and dataset_id of each."""
+        where = {**among(task_ids, dataset_id), 'managed': True, 'status': {'$in': sorted(ACTIVE)}}
+        job = {'$group': {'_id': {'job_id': '$job_id', 'dataset_id': '$dataset_id'}}}
+        return [row['_id'] async for row in self._tasks.aggregate([{'$match': where}, job], hint='task_id')]
 
     async def move_all(self, transition: Transition, note: Note, where: Filter) -> int:
         """Carry out a transition on all tasks of a filter that may; how many did."""
+        return await self._move(transition, note, where)
+
+    async def _move(self, transition: Transition, note: Note, where: Filter, **options: Any) -> int:
         change = update(transition, note)
         async with self._tasks.patience():
-            moved = await self._tasks.update_many({'$and': [guard(transition), where]}, change)
+            moved = await self._tasks.update_many({'$and': [guard(transition), where]}, change, **options)
         self._kinds.forget_after(transition)
         return moved
 
