@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.portions import side_by_side, slices
 from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
@@ -11,10 +12,11 @@ from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFo
 from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
 from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
+from iceprod_tasks.storage.moves import PORTION
 from iceprod_tasks.storage.tasks import among
 from iceprod_tasks.storage.transitions import Note, touched
 
-_AT_ONCE = 5000
+_LOOKED_AT_ONCE = 5000
 
 
 async def move_task(
@@ -64,19 +66,26 @@ async def move_tasks(
         NotFound: none of the tasks exists here.
         IllegalTransition: this caller may not do that with any of them.
     """
-    transition = _transition(caller, status)
+    transition, note = _transition(caller, status), _note(caller, request)
+    tasks = service.store.tasks
+    portions = slices(task_ids, PORTION)
     moved = 0
-    for start in range(0, len(task_ids), _AT_ONCE):
-        some = task_ids[start : start + _AT_ONCE]
-        done = await service.store.tasks.move_many(transition, _note(caller, request), some, dataset_id)
-        if request:
-            done += await service.store.tasks.exists({**among(some, dataset_id), **touched(request)})
-        if done:
-            await _follow(service, some, status)
-        moved += done
+
+    async def work() -> None:
+        nonlocal moved
+        for some in portions:
+            done = await tasks.move_many(transition, note, some, dataset_id)
+            if request and done < len(some):
+                # What was moved before a crash may not have been followed.
+                done += await tasks.exists({**among(some, dataset_id), **touched(request)})
+            if done:
+                await _follow(service, some, status, dataset_id)
+            moved += done
+
+    await side_by_side(portions, work)
     if not moved:
-        for start in range(0, len(task_ids), _AT_ONCE):
-            if await service.store.tasks.exists(among(task_ids[start : start + _AT_ONCE], dataset_id)):
+        for some in slices(task_ids, _LOOKED_AT_ONCE):
+            if await tasks.exists(among(some, dataset_id)):
                 raise IllegalTransition(f'the tasks are complete; you may not make them {status}')
         raise NotFound('Tasks not found')
 
@@ -122,9 +131,8 @@ def _note(caller: Caller, request: str = '') -> Note:
     return Note(who=caller.name, why='set by hand', request=request)
 
 
-async def _follow(service: Service, task_ids: Sequence[str], status: str) -> None:
+async def _follow(service: Service, task_ids: Sequence[str], status: str, dataset_id: str | None = None) -> None:
     """Let jobs and datasets go on when their tasks do, and the scheduler know."""
     if status in ACTIVE:
-        tasks = service.store.tasks.select({**among(task_ids), 'managed': True}, keys=('job_id', 'dataset_id'))
-        await reopen(service, [task async for task in tasks])
+        await reopen(service, await service.store.tasks.going_on(task_ids, dataset_id))
     service.news.stirred()

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from iceprod_tasks.domain.statuses import STATUSES, Transition
+from iceprod_tasks.domain.statuses import ACTIVE, STATUSES, Transition
 from iceprod_tasks.storage.admission import UNFINISHED as UNFINISHED
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
 from iceprod_tasks.storage.kinds import UNSIGNED, Kinds
@@ -110,10 +110,16 @@ class Tasks:
     async def move_many(
         self, transition: Transition, note: Note, task_ids: Sequence[str], dataset_id: str | None = None
     ) -> int:
-        """Carry out a transition on those of some tasks that may; how many did."""
+        """Carry out a transition on those of some tasks that may, by one update; how many did."""
         # Left to itself, MongoDB sometimes reads all tasks of a status instead.
         where = {**among(task_ids, dataset_id), **untouched(note)}
         return await self._move(transition, note, where, hint='task_id')
+
+    async def going_on(self, task_ids: Sequence[str], dataset_id: str | None = None) -> list[Document]:
+        """The jobs that have records and active tasks among some: job_id and dataset_id of each."""
+        where = {**among(task_ids, dataset_id), 'managed': True, 'status': {'$in': sorted(ACTIVE)}}
+        job = {'$group': {'_id': {'job_id': '$job_id', 'dataset_id': '$dataset_id'}}}
+        return [row['_id'] async for row in self._tasks.aggregate([{'$match': where}, job], hint='task_id')]
 
     async def move_all(self, transition: Transition, note: Note, where: Filter) -> int:
         """Carry out a transition on all tasks of a filter that may; how many did."""

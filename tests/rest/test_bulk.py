@@ -1,6 +1,7 @@
 """Changes of many tasks at once, and what a dataset's users may do. Seed 004, contract 2, 2.6, traps 8, 14."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -78,6 +79,20 @@ async def test_tasks_of_another_dataset_are_passed_over(api: Api) -> None:
     assert ((await api.task(mine))['status'], (await api.task(other))['status']) == ('failed', 'queued')
     answer = await api('POST', bulk('failed', 'd1'), {'tasks': [other]})
     assert seen(answer) == refusal(404, 'Tasks not found')
+
+
+async def test_jobs_of_tasks_that_are_passed_over_stay_ended(api: Api, chores: Callable[[], Any]) -> None:
+    ada = api.as_('user', 'ada', ('users',))
+    mine, other = await ada.add_dataset(GEN), await api.add_dataset(GEN)
+    await chores()
+    tasks = {task['dataset_id']: task['task_id'] async for task in api.database.tasks.find()}
+    await api('POST', bulk('failed'), {'tasks': list(tasks.values())})
+    await chores()
+
+    await ada('POST', bulk('reset', mine), {'tasks': list(tasks.values())})
+
+    jobs = {job['dataset_id']: job['status'] async for job in api.database.jobs.find()}
+    assert jobs == {mine: 'processing', other: 'errors'}
 
 
 async def test_a_hundred_thousand_ids_are_taken(api: Api) -> None:
