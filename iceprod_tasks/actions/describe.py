@@ -1,6 +1,7 @@
 """Describe: read tasks, datasets, jobs, counts and statistics."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +74,7 @@ async def list_tasks(service: Service, caller: Caller, asked: Listing) -> Page:
         # One more than asked for shows whether there is another page.
         limit=asked.limit + 1 if paged else asked.limit,
         without=_NOT_LISTED,
+        still=not paged,
     )
     if not paged:
         return Page(_shown(found, caller, asked.keys))
@@ -129,9 +131,10 @@ async def count_names(service: Service, dataset_id: str) -> dict[str, dict[str, 
 
 
 async def summarize(service: Service, dataset_id: str) -> AsyncIterator[tuple[str, AsyncIterator[str]]]:
-    """The statuses that occur in a dataset, each with the ids of its tasks."""
-    for status in in_order((await service.store.counts.by_status(dataset_id)).items()):
-        yield status, _each_id(service.store.counts.ids_by_status(dataset_id, status), 'task_id')
+    """All statuses in their order, each with the ids of a dataset's tasks, as they are at one moment."""
+    async with aclosing(service.store.counts.ids_by_status(dataset_id)) as groups:
+        async for status, ids in groups:
+            yield status, ids
 
 
 async def statistics(service: Service, dataset_id: str) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, 
 
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.storage import POOL_SIZE
-from iceprod_tasks.storage.driver import Client, client_of, settled
+from iceprod_tasks.storage.driver import Client, client_of, session_of, settled
 from iceprod_tasks.storage.driver import Session as Session
 from iceprod_tasks.storage.driver import close as close
 from iceprod_tasks.storage.durability import url_options
@@ -100,6 +100,24 @@ class Collection:
         """A block whose operations are not worth waiting for."""
         with pymongo.timeout(_SHORT_SECONDS):
             yield
+
+    @contextlib.asynccontextmanager
+    async def one_moment(self) -> AsyncIterator[Session]:
+        """A block whose readings, with the session as `session`, all see the collection as it is at one moment.
+
+        MongoDB remembers a moment for some minutes; a reading that takes longer breaks off. A standalone mongod has no
+        such memory: there each reading sees what is there.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with driver_errors():
+            is_member = 'setName' in await self._raw.database.command('hello')
+        if not is_member:
+            yield None
+            return
+        async with session_of(self._raw.database.client, snapshot=True) as session:
+            yield session
 
     async def is_writable(self) -> bool:
         """Whether there is a primary that says so itself."""

@@ -1,9 +1,10 @@
 """Counts, summaries and statistics of tasks and jobs."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from typing import Any
 
-from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.domain.statuses import STATUSES
+from iceprod_tasks.storage.client import Collection, Document, Filter, Session
 from iceprod_tasks.storage.tallies import Tallies
 from iceprod_tasks.storage.tasks import in_dataset
 
@@ -79,10 +80,19 @@ class Counts:
             names[row['_id']['name']][row['_id']['status']] = row['count']
         return names
 
-    def ids_by_status(self, dataset_id: str, status: str) -> AsyncIterator[Document]:
-        """The ids of a dataset's tasks in one status."""
-        where = {'dataset_id': dataset_id, 'status': status}
-        return self._tasks.find(where, {'_id': False, 'task_id': True}, sort=[('_id', 1)], batch_size=5000)
+    async def ids_by_status(self, dataset_id: str) -> AsyncGenerator[tuple[str, AsyncIterator[str]], None]:
+        """The ids of a dataset's tasks in each status, as they are at one moment: each task is in one of them, once."""
+        async with self._tasks.one_moment() as session:
+            for status in STATUSES:
+                yield status, self._ids({'dataset_id': dataset_id, 'status': status}, session)
+
+    async def _ids(self, where: Filter, session: Session) -> AsyncIterator[str]:
+        fields = {'_id': False, 'task_id': True}
+        found = self._tasks.find(
+            where, fields, sort=[('_id', 1)], batch_size=5000, hint='dataset_status', session=session
+        )
+        async for task in found:
+            yield task['task_id']
 
     async def walltimes(self, dataset_id: str) -> dict[str, dict[str, Any]]:
         """Sums over the complete tasks of each name, names in the order of their task_index; times in hours."""

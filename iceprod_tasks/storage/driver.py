@@ -57,9 +57,9 @@ async def opened(driver: str, url: str, **options: Any) -> AsyncIterator[Client]
 
 
 @contextlib.asynccontextmanager
-async def session_of(client: Client) -> AsyncIterator[Session]:
-    """A session for as long as the block lasts; see `transactions.in_transaction`."""
-    session = await settled(client.start_session())
+async def session_of(client: Client, **options: Any) -> AsyncIterator[Session]:
+    """A session for as long as the block lasts."""
+    session = await settled(client.start_session(**options))
     try:
         yield session
     finally:

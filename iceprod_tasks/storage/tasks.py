@@ -67,6 +67,7 @@ class Tasks:
         sort: Sequence[tuple[str, int]] = (),
         limit: int = 0,
         without: Sequence[str] = (),
+        still: bool = False,
     ) -> AsyncIterator[Document]:
         """Tasks one after the other, a batch in memory at a time.
 
@@ -76,11 +77,17 @@ class Tasks:
             sort: order; insertion order when empty.
             limit: how many at the most, 0 for all.
             without: fields to leave out when `keys` is empty.
+            still: whether they are read as they are at one moment, so that one which moves is neither missing nor
+                there twice.
         """
         fields: Document = dict.fromkeys(keys, True) or dict.fromkeys(without, False)
-        return self._tasks.find(
-            where, fields or None, sort=[*sort, ('_id', 1)], limit=limit, batch_size=_READ_AT_ONCE, allow_disk_use=True
-        )
+        options = {'sort': [*sort, ('_id', 1)], 'limit': limit, 'batch_size': _READ_AT_ONCE, 'allow_disk_use': True}
+        return (self._still if still else self._tasks.find)(where, fields or None, **options)
+
+    async def _still(self, where: Filter, fields: Document | None, **options: Any) -> AsyncIterator[Document]:
+        async with self._tasks.one_moment() as session:
+            async for task in self._tasks.find(where, fields, session=session, **options):
+                yield task
 
     async def patch(self, task_id: str, changes: Mapping[str, Any], transition: Transition | None, note: Note) -> Any:
         """Set fields of a task, and its status where a transition is given, in one update.

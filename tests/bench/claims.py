@@ -256,6 +256,12 @@ class Bench:
                 rates[size] = said['rate']
                 self.note(f'{size} queued', MOTOR.name, 'rate', said['rate'])
                 await self._counts(up, size)
+                # Now the service keeps numbers by all that changes.
+                counting = await self.pairs(up, 32)
+                self.note(f'{size} queued', MOTOR.name, 'cpu', said['cpu'])
+                self.note(f'{size} queued, counts kept', MOTOR.name, 'cpu', counting['cpu'])
+                if size == 1_000_000:
+                    self.compare('count cpu', counting['cpu'], said['cpu'])
 
             await self.with_up(MOTOR, lambda database, size=size: self._datasets_of(database, size), work)
         self.compare('size rate', rates[1_000_000], rates[10_000])
@@ -267,8 +273,6 @@ class Bench:
     async def _counts(self, up: Up, size: int) -> None:
         headers = {'Authorization': f'Bearer {up.token}'}
         async with httpx2.AsyncClient(base_url=f'http://127.0.0.1:{up.port}', headers=headers, timeout=120) as http:
-            # What was put there behind the service's back is counted anew first.
-            await asyncio.sleep(5)
             for path, what in (('/datasets/d1/task_counts/status', 'dataset'), ('/task_counts/status', 'all')):
                 waits = []
                 for _ in range(21):

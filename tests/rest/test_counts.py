@@ -1,8 +1,11 @@
 """Counts, summaries and statistics. Seed 004, contract 2 and 2.5."""
 
+from contextlib import aclosing
+
 import pytest
 
 from iceprod_tasks.domain.statuses import STATUSES
+from iceprod_tasks.storage.tasks import in_dataset
 from tests.conftest import Api
 
 STATS = ['count', 'gpu', 'total_hrs', 'total_err_hrs', 'avg_hrs', 'stddev_hrs', 'min_hrs', 'max_hrs', 'efficiency']
@@ -47,6 +50,34 @@ async def test_a_long_summary_is_whole(api: Api) -> None:
     answer = await api('GET', '/datasets/d1/task_summaries/status')
 
     assert answer.body == {'idle': [document['task_id'] for document in documents]}
+
+
+async def test_a_task_that_moves_while_a_summary_is_read_is_in_it_once(api: Api) -> None:
+    ids = {status: await api.add_task(status=status) for status in ('waiting', 'queued', 'processing', 'complete')}
+    seen: list[tuple[str, str]] = []
+
+    async with aclosing(api.service.store.counts.ids_by_status('d1')) as groups:
+        async for status, found in groups:
+            seen += [(status, task_id) async for task_id in found]
+            if status == 'queued':
+                await api('PUT', f'/tasks/{ids["waiting"]}/status', {'status': 'complete'})
+                await api('PUT', f'/tasks/{ids["complete"]}/status', {'status': 'waiting'})
+
+    assert seen == list(ids.items())
+
+
+async def test_a_task_that_moves_while_a_list_is_read_is_in_it_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('iceprod_tasks.storage.tasks._READ_AT_ONCE', 2)
+    ids = [await api.add_task(status='waiting') for _ in range(6)]
+    await api.add_task(status='queued')
+    tasks = api.service.store.tasks.select(in_dataset('d1', ['queued', 'waiting']), keys=('task_id',), still=True)
+
+    seen = [(await anext(tasks))['task_id'] for _ in range(2)]
+    await api('POST', '/task_actions/bulk_status/queued', {'tasks': ids[2:4]})
+    await api('PUT', f'/tasks/{seen[0]}/status', {'status': 'waiting'})
+    seen += [task['task_id'] async for task in tasks]
+
+    assert len(seen) == len(set(seen)) == 7
 
 
 async def test_names_are_ordered_by_task_index_and_their_statuses_as_always(api: Api) -> None:
