@@ -7,7 +7,7 @@ from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from iceprod_tasks.domain.errors import CannotStart
@@ -18,14 +18,12 @@ from iceprod_tasks.storage.driver import close as close
 from iceprod_tasks.storage.durability import url_options
 from iceprod_tasks.storage.outcomes import Duplicate as Duplicate
 from iceprod_tasks.storage.outcomes import driver_errors as driver_errors
-from iceprod_tasks.storage.outcomes import only_duplicates, stored_beside_duplicates
-from iceprod_tasks.storage.transactions import in_transaction as in_transaction
+from iceprod_tasks.storage.outcomes import stored_beside_duplicates
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Sort = Sequence[tuple[str, int]]
-EachUpdate = tuple[Filter, Update, bool]
 
 ASCENDING = pymongo.ASCENDING
 DESCENDING = pymongo.DESCENDING
@@ -77,11 +75,6 @@ class Collection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-
-    @property
-    def client(self) -> Client:
-        """What it was opened with, for `transactions.in_transaction`."""
-        return self._raw.database.client
 
     @contextlib.asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
@@ -200,44 +193,6 @@ class Collection:
                     raise
                 # Two may insert at once; the slower one finds the other's document when it looks again.
                 return int((await self._raw.update_one(where, update, upsert=True, **options)).matched_count)
-
-    async def update_each(self, updates: Sequence[EachUpdate], *, ordered: bool = False, **options: Any) -> int:
-        """Change one document by each of many updates, all in one request.
-
-        Args:
-            updates: of each the filter, the update, and whether to store a document where none matches.
-            ordered: whether they are carried out one after the other, and none after one that fails.
-            options: the driver's, as for all verbs; `session` for a transaction.
-
-        Returns:
-            How many of them found a document or stored one.
-
-        Raises:
-            Duplicate: a change would break a unique index; others are carried out, or, ordered, those before it.
-        """
-        with driver_errors():
-            done, left = await self._update_each(list(updates), ordered=ordered, **options)
-            if left and not options.get('session') and all(upsert for _, _, upsert in left):
-                # As in `update_one`.
-                more, left = await self._update_each(left, ordered=ordered, **options)
-                done += more
-            if left:
-                raise Duplicate
-            return done
-
-    async def _update_each(
-        self, updates: list[EachUpdate], *, ordered: bool, **options: Any
-    ) -> tuple[int, list[EachUpdate]]:
-        """How many found or stored a document, and which did not because of a duplicate."""
-        if not updates:
-            return 0, []
-        requests = [UpdateOne(where, update, upsert=upsert) for where, update, upsert in updates]
-        try:
-            result = await self._raw.bulk_write(requests, ordered=ordered, **options)
-            return result.matched_count + result.upserted_count, []
-        except BulkWriteError as error:
-            done, failed = only_duplicates(error)
-            return done, updates[failed[0] :] if ordered else [updates[each] for each in failed]
 
     async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
         """Change all that match; how many matched."""

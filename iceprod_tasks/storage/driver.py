@@ -18,7 +18,7 @@ from iceprod_tasks.storage import POOL_SIZE
 Client = Any
 """The driver's client."""
 Session = Any
-"""The driver's session, which a transaction is in; verbs take it as `session`. None for no transaction."""
+"""The driver's session; verbs take it as `session`. None for none in particular."""
 
 
 def client_of(driver: str) -> Client:
@@ -64,8 +64,3 @@ async def session_of(client: Client, **options: Any) -> AsyncIterator[Session]:
         yield session
     finally:
         await session.end_session()
-
-
-async def begin(session: Session) -> None:
-    """Begin a transaction; its end is `commit_transaction` or `abort_transaction`."""
-    await settled(session.start_transaction())

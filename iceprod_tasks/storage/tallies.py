@@ -328,7 +328,7 @@ def _told(name: str) -> Callable[..., Any]:
 
 
 for _verb in (
-    'insert_one', 'insert_absent', 'update_one', 'update_each', 'update_many', 'find_one_and_update', 'replace_one',
+    'insert_one', 'insert_absent', 'update_one', 'update_many', 'find_one_and_update', 'replace_one',
     'delete_many',
 ):  # fmt: skip
     setattr(WatchedCollection, _verb, _told(_verb))

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from iceprod_tasks.domain.errors import Unavailable
-from iceprod_tasks.storage.client import Collection, in_transaction
+from iceprod_tasks.storage.client import Collection
 from tests.storage.conftest import Database
 
 CONNECTIONS = 3
@@ -72,23 +72,17 @@ async def test_at_any_moment(database: Database, things: Collection) -> None:
     chance = random.Random(6)
     before = sockets_to(database)
 
-    async def work(session: Any) -> None:
-        await things.update_one({'_id': 40}, {'$inc': {'m': 1}}, session=session)
-        await things.update_one({'_id': 41}, {'$inc': {'m': 1}}, session=session)
-
     asked: tuple[Callable[[], Coroutine[Any, Any, Any]], ...] = (
         lambda: things.find_one({'_id': 1}), lambda: all_of(things), lambda: all_of(things, {'$match': {}}),
-        lambda: things.update_one({'_id': 1}, {'$inc': {'m': 1}}), lambda: in_transaction(things.client, work),
+        lambda: things.update_one({'_id': 1}, {'$inc': {'m': 1}}),
     )  # fmt: skip
     for _ in range(10):
-        await asyncio.gather(*(given_up(asked[each % 5](), chance.uniform(0, 0.01)) for each in range(40)))
+        await asyncio.gather(*(given_up(asked[each % 4](), chance.uniform(0, 0.01)) for each in range(40)))
         answers = await asyncio.gather(*(things.find_one({'_id': each}) for each in range(20)))
         assert [answer['_id'] for answer in answers] == list(range(20))
 
     await all_connections_work(database, things)
     assert sockets_to(database) <= before + CONNECTIONS
-    both = [each async for each in database.plain.things.find({'_id': {'$in': [40, 41]}})]
-    assert both[0].get('m') == both[1].get('m')
 
 
 @pytest.mark.parametrize('command', ['find', 'aggregate', 'getMore', 'update'])

@@ -16,9 +16,9 @@ from pymongo.errors import DuplicateKeyError
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
-from iceprod_tasks.settings import DRIVERS, Settings
+from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded, mongod_binary
-from iceprod_tasks.storage.client import Collection, Duplicate, Session, close, collection, connect, in_transaction
+from iceprod_tasks.storage.client import Collection, Duplicate, connect
 from iceprod_tasks.storage.store import Store
 from tests.conftest import DRIVER, SECRET, Api
 from tests.journeys.commands import Commands
@@ -58,19 +58,6 @@ async def test_a_standalone_mongod_is_refused_unless_weak_durability_is_allowed(
     await store.prepare(allow_weak_durability=True)
 
     await store.close()
-
-
-@pytest.mark.parametrize('driver', DRIVERS)
-async def test_a_standalone_mongod_has_no_transactions_and_does_without(standalone: str, driver: str) -> None:
-    client = connect(standalone, driver)
-    things = collection(client, 'test', 'things')
-
-    async def work(session: Session) -> int:
-        await things.insert_one({'_id': 1}, session=session)
-        return await things.count({}, session=session)
-
-    assert await in_transaction(client, work) == 1
-    await close(client)
 
 
 def test_what_can_be_lost_is_printed_logged_and_told_by_readyz(standalone: str, tmp_path: Path) -> None:
