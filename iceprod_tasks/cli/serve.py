@@ -30,11 +30,9 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
 @click.option('--mongodb-url', help='Connection string; without one a private mongod is started.  [env: MONGODB_URL]')
 @click.option('--mongodb-database', help='Name of the database.  [env: MONGODB_DATABASE; default: iceprod_tasks]')
 @click.option(
-    '--driver',
-    'mongodb_driver',
-    type=click.Choice(DRIVERS),
-    help="pymongo is PyMongo's own async client, which needs less time.  [env: MONGODB_DRIVER; default: motor]",
-)
+    '--driver', 'mongodb_driver', type=click.Choice(DRIVERS),
+    help="What MongoDB is asked by; pymongo is PyMongo's own async client.  [env: MONGODB_DRIVER; default: motor]",
+)  # fmt: skip
 @click.option(
     '--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the private mongod and the secret.'
 )

@@ -60,11 +60,11 @@ class Commands:
         self.started.append(process)
         return process
 
-    def run(self, *arguments: str, code: int = 0, timeout_seconds: float = 120) -> str:
-        """A command to its end; what it printed."""
+    def run(self, *arguments: str, code: int = 0, timeout_seconds: float = 120, said: str | None = None) -> str:
+        """A command to its end, which is told something; what it printed."""
         done = subprocess.run(
             [*COMMAND, *arguments], env=self.environment, capture_output=True, text=True, cwd=self.folder,
-            timeout=timeout_seconds, check=False,
+            timeout=timeout_seconds, check=False, input=said,
         )  # fmt: skip
         assert done.returncode == code, f'{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}'
         return done.stdout if code == 0 else done.stderr
