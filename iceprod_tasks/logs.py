@@ -4,15 +4,19 @@ import contextlib
 import json
 import logging
 import os
-import queue
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from iceprod_tasks.domain.masking import masked
 
 _STDERR = 2
 _LAST_WORDS_SECONDS = 1.0
+_GATHERING_SECONDS = 0.01
+_LINES_A_WRITE = 100
+_ENCODER = json.JSONEncoder(default=str)
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {'message', 'asctime', 'taskName'}
 
 
@@ -45,11 +49,14 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line['exception'] = self.formatException(record.exc_info)
         # Nothing but ASCII: some readers take other characters than the newline for the end of a line.
-        return json.dumps(line, default=str)
+        return _ENCODER.encode(line)
 
 
 class Beside(logging.Handler):
     """Writes lines in a thread of its own: whoever has the log in hand and does not read it keeps no request waiting.
+
+    The thread is woken for many lines at once. To wake it costs more than to write a line, and while it runs, requests
+    do not.
 
     What finds no room is dropped, and how much it was is told when there is room again.
 
@@ -61,39 +68,51 @@ class Beside(logging.Handler):
     def __init__(self, descriptor: int, room: int = 10_000) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._lines: queue.Queue[str] = queue.Queue(room)
+        self._room = room
+        self._lines: deque[str] = deque()
+        self._some = threading.Event()
+        self._writing = False
         self._dropped = 0
         threading.Thread(target=self._write_on, name='log', daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Leave a record to the thread."""
-        try:
-            self._lines.put_nowait(self.format(record))
-        except queue.Full:
+        if len(self._lines) >= self._room:
             self._dropped += 1
+            return
+        try:
+            self._lines.append(self.format(record))
         except Exception:
             self.handleError(record)
+            return
+        if not self._some.is_set():
+            self._some.set()
 
     def flush(self) -> None:
         """Wait until all is written, but not for long."""
         end = time.monotonic() + _LAST_WORDS_SECONDS
-        while self._lines.unfinished_tasks and time.monotonic() < end:
-            time.sleep(0.01)
+        while (self._lines or self._some.is_set() or self._writing) and time.monotonic() < end:
+            time.sleep(_GATHERING_SECONDS / 2)
 
     def _write_on(self) -> None:
         while True:
-            self._write(self._lines.get())
-            self._lines.task_done()
-            if self._dropped and self._lines.empty():
+            self._some.wait()
+            time.sleep(_GATHERING_SECONDS)
+            self._writing = True
+            self._some.clear()
+            while self._lines:
+                self._write([self._lines.popleft() for _ in range(min(len(self._lines), _LINES_A_WRITE))])
+            if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 self.emit(logging.makeLogRecord({
                     'name': __name__, 'levelno': logging.WARNING, 'levelname': 'WARNING', 'action': 'log',
                     'msg': f'{dropped} lines were dropped: the log was not read in time',
                 }))  # fmt: skip
+            self._writing = False
 
-    def _write(self, line: str) -> None:
+    def _write(self, lines: Sequence[str]) -> None:
         # Not by `sys.stderr`: a thread that waits in it keeps the interpreter from ending.
-        left = f'{line}\n'.encode()
+        left = ('\n'.join(lines) + '\n').encode()
         # Otherwise nobody is there any more who could be told.
         with contextlib.suppress(OSError):
             while left:

@@ -104,9 +104,11 @@ async def running(
         CannotStart: the database is not fit, or the port is taken.
     """
     async with contextlib.AsyncExitStack() as ends:
-        store = Store(mongodb_url, settings.mongodb_database)
-        ends.callback(store.close)
+        store = Store(mongodb_url, settings.mongodb_database, settings.mongodb_driver)
+        ends.push_async_callback(store.close)
         warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
+        text, loop = 'the database is asked by %s, in an event loop of %s', asyncio.get_running_loop()
+        log.info(text, settings.mongodb_driver, type(loop).__module__.partition('.')[0], extra={'action': 'start'})
         for warning in warnings:
             log.warning('%s', warning, extra={'action': 'durability'})
         service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)

@@ -21,6 +21,7 @@ from iceprod_tasks.domain.retention import LONGEST_DAYS
 
 MINIMUM_SECRET_BYTES = 32
 LONGEST_IDEMPOTENCY_HOURS = 8760.0
+DRIVERS = ('motor', 'pymongo')
 _THIS_MACHINE = ('127.0.0.1', '::1', 'localhost')
 _MIB = 1024 * 1024
 _ORIGIN = re.compile(r'https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?')
@@ -34,6 +35,7 @@ class Settings:
     Args:
         mongodb_url: connection string; empty means the embedded mongod.
         mongodb_database: name of the one database.
+        mongodb_driver: by which it is used, `motor` or `pymongo`.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
         token_secret: HS256 secret, at least 32 bytes; empty means the one kept in `data_dir`.
@@ -71,6 +73,7 @@ class Settings:
 
     mongodb_url: str = field(default='', repr=False)
     mongodb_database: str = 'iceprod_tasks'
+    mongodb_driver: str = 'motor'
     host: str = '127.0.0.1'
     port: int = 8080
     token_secret: str = field(default='', repr=False)
@@ -120,6 +123,7 @@ class Settings:
         return settings.override(
             mongodb_url=env.get('MONGODB_URL') or None,
             mongodb_database=env.get('MONGODB_DATABASE') or None,
+            mongodb_driver=env.get('MONGODB_DRIVER') or None,
             host=env.get('HOST') or None,
             port=_port(env['PORT']) if env.get('PORT') else None,
             token_secret=env.get('TOKEN_SECRET') or None,
@@ -149,8 +153,7 @@ class Settings:
                 raise CannotStart(f'{each.name} is not a number that can be used: {value}')
         if self.token_secret and len(self.token_secret.encode()) < MINIMUM_SECRET_BYTES:
             raise CannotStart(f'TOKEN_SECRET is shorter than {MINIMUM_SECRET_BYTES} bytes')
-        if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:
-            raise CannotStart(f'LOG_LEVEL is not a level: {self.log_level}')
+        self._check_words()
         shortest, longest = self.lease_bounds_seconds
         if not shortest <= self.lease_seconds <= longest:
             raise CannotStart(f'the lease must be between {shortest:g} and {longest:g} seconds')
@@ -161,6 +164,12 @@ class Settings:
         if wrong := [each for each in self.cors_origins if not _ORIGIN.fullmatch(each)]:
             raise CannotStart(f'an origin is like https://monitor.example.org:8443, with no path: not {wrong[0]}')
         self._check_openid()
+
+    def _check_words(self) -> None:
+        if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:
+            raise CannotStart(f'LOG_LEVEL is not a level: {self.log_level}')
+        if self.mongodb_driver not in DRIVERS:
+            raise CannotStart(f'MONGODB_DRIVER is {" or ".join(DRIVERS)}, not {self.mongodb_driver}')
 
     def _check_openid(self) -> None:
         try:

@@ -1,6 +1,8 @@
 """Fixtures for the whole suite: a real mongod and a real service for each test process, an empty database a test."""
 
+import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,9 @@ from iceprod_tasks.server import Running, running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
 from tests.leaks import Listener
+
+DRIVER = os.environ.get('MONGODB_DRIVER', 'motor')
+"""What the service under test uses; `scripts/test` runs a part of the suite on the other one."""
 
 SECRET = 'a secret for tests, of more than 32 bytes'
 
@@ -147,11 +152,13 @@ async def shared_api(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory)
     tokens = Tokens(SECRET)
     settings = Settings(
         token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0,
-        archive_dir=tmp_path_factory.mktemp('archive'),
+        archive_dir=tmp_path_factory.mktemp('archive'), mongodb_driver=DRIVER,
     )  # fmt: skip
     client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongodb_url)
     async with client, running(settings, mongodb_url, tokens) as up:
         api = Api(up, tokens, client[name])
+        # Tests write behind the service's back.
+        up.service.store.tallies.fresh_seconds = 0
         yield api
         await api.close()
 
@@ -159,9 +166,10 @@ async def shared_api(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 async def api(shared_api: Api) -> Api:
     """The service with nothing in it, asked as an admin; chores run only when a test runs them."""
-    for name in await shared_api.database.list_collection_names():
-        if not name.startswith('system.'):
-            await shared_api.database[name].delete_many({})
+    names = [name for name in await shared_api.database.list_collection_names() if not name.startswith('system.')]
+    sizes = await asyncio.gather(*(shared_api.database[name].estimated_document_count() for name in names))
+    full = [name for name, size in zip(names, sizes, strict=True) if size]
+    await asyncio.gather(*(shared_api.database[name].delete_many({}) for name in full))
     return shared_api
 
 

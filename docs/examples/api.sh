@@ -118,10 +118,18 @@ answers '{"code":409,*"action":"stop","why":"hand back by *: the node is drained
 call 410 POST /task_actions/process "$claim"
 answers '{"code":410,"error":"This claim is over"}'
 
+# A batch: up to ten tasks in one answer, each with a claim id of its own. One request hands all of them back.
+call 200 POST /task_actions/process '{"query_params":{"dataset_id":"'"$dataset"'"},"num_tasks":10,
+    "claim_id":"00000000000000000000000000000010"}'
+answers "{\"tasks\":[{*\"task_id\":\"$first\"*}*]}"
+call 200 POST /task_actions/report '{"reports":[{"task_id":"'"$first"'","action":"hand_back",
+    "claim_id":"00000000000000000000000000000010.0"}]}'
+answers '{"results":[{"task_id":"'"$first"'","code":200}]}'
+
 # Claim it again, with a new id.
 claim_id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 call 200 POST /task_actions/process '{"query_params":{"dataset_id":"'"$dataset"'"},"claim_id":"'"$claim_id"'"}'
-answers '{*"epoch":2*}'
+answers '{*"epoch":3*}'
 
 # A report by another claim changes nothing.
 call 409 POST "/tasks/$first/task_actions/complete" '{"claim_id":"00000000000000000000000000000000"}'
@@ -140,7 +148,7 @@ answers '{"messages":[{*"the node is drained"*},{*"out of memory"*}]}'
 
 # How it came to be where it is: its creation, then every change, oldest first; claim ids are for operators only.
 call 200 GET "/tasks/$first/history"
-answers '{*"status":"reset",*"failures":1,"evictions":1,"truncated":false,"history":[{*"create"*},*"hand back"*"reset"*]}'
+answers '{*"status":"reset",*"failures":1,"evictions":2,"truncated":false,"history":[{*"create"*},*"hand back"*"reset"*]}'
 call 200 GET "/datasets/$dataset/tasks/$first/history"
 answers '{*"history":[*]}'
 

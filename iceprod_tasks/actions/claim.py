@@ -1,6 +1,6 @@
-"""Claim: the best queued task that fits a pilot's offer becomes that pilot's."""
+"""Claim: the best queued tasks that fit a pilot's offer become that pilot's, one or a batch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import for_claimant
 from iceprod_tasks.domain.errors import ClaimOver, InvalidRequest, NoWork
 from iceprod_tasks.domain.tasks import Task, new_id
-from iceprod_tasks.storage.claims import Wanted
 from iceprod_tasks.storage.client import Duplicate
+from iceprod_tasks.storage.openings import Wanted
 from iceprod_tasks.storage.transitions import Claim, Note
 
 
@@ -48,20 +48,70 @@ async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task
         InvalidRequest: the lease is out of bounds.
     """
     by_pilot = bool(request.claim_id)
-    lease_seconds = _lease(service, request.lease_seconds) if by_pilot else None
-    opened = Claim(request.claim_id or new_id(), lease_seconds, request.pilot, request.site, caller.name)
+    opened = _claims(service, caller, request, [request.claim_id or new_id()])
     try:
-        task = await service.store.claims.open(request.wanted, opened, Note(who=request.pilot or caller.name))
+        tasks = await service.store.openings.open(request.wanted, opened, _note(caller, request))
     except Duplicate:
-        task = None
+        tasks = []
+    task = tasks[0] if tasks else None
     if task is None and by_pilot:
         task = await _given_before(service, caller, request.claim_id)
     if task is None:
-        offer = request.wanted.offer
-        # In datasets that have ended, idle tasks wait for what will not come by itself: no pilot need wait with them.
-        stuck = not await service.store.datasets.any_goes_on()
-        raise NoWork(await service.store.claims.left(offer, stuck=stuck) + await unmade(service, offer))
+        raise NoWork(await _left(service, request.wanted.offer))
     return for_claimant(task)
+
+
+async def claim_batch(service: Service, caller: Caller, request: ClaimRequest, number: int) -> list[Task]:
+    """Hand out the best queued tasks that fit, each with a claim of its own.
+
+    The claim id of the k-th task is that of the request, a full stop and k, from 0 on. A repeated request gets those
+    tasks again that it was given and still holds, and no others.
+
+    Args:
+        service: the service.
+        caller: who asks.
+        request: what it asks with.
+        number: how many tasks at the most.
+
+    Returns:
+        The tasks as claimed, in the order of their claims.
+
+    Raises:
+        NoWork: nothing that fits is queued.
+        ClaimOver: the claim id was used before, and all of its claims have ended, or are those of another pilot.
+        InvalidRequest: the lease is out of bounds.
+    """
+    batch = request.claim_id or new_id()
+    claim_ids = [f'{batch}.{place}' for place in range(number)]
+    opened = _claims(service, caller, request, claim_ids)
+    tasks: list[Task] = []
+    # The first claim of a batch is never missing in it.
+    repeated = bool(request.claim_id) and await service.store.claims.is_used(claim_ids[0])
+    if not repeated:
+        try:
+            tasks = await service.store.openings.open(request.wanted, opened, _note(caller, request))
+        except Duplicate:
+            repeated = True
+    if not tasks and request.claim_id:
+        tasks = await _batch_given_before(service, caller, claim_ids)
+    if not tasks:
+        raise NoWork(await _left(service, request.wanted.offer))
+    return [for_claimant(task) for task in tasks]
+
+
+def _claims(service: Service, caller: Caller, request: ClaimRequest, claim_ids: Sequence[str]) -> list[Claim]:
+    lease_seconds = _lease(service, request.lease_seconds) if request.claim_id else None
+    return [Claim(each, lease_seconds, request.pilot, request.site, caller.name) for each in claim_ids]
+
+
+def _note(caller: Caller, request: ClaimRequest) -> Note:
+    return Note(who=request.pilot or caller.name)
+
+
+async def _left(service: Service, offer: Mapping[str, Any]) -> int:
+    # In datasets that have ended, idle tasks wait for what will not come by itself: no pilot need wait with them.
+    stuck = not await service.store.datasets.any_goes_on()
+    return await service.store.claims.left(offer, stuck=stuck) + await unmade(service, offer)
 
 
 async def _given_before(service: Service, caller: Caller, claim_id: str) -> Task | None:
@@ -75,6 +125,16 @@ async def _given_before(service: Service, caller: Caller, claim_id: str) -> Task
     if task['claim_id'] != claim_id or task['status'] != 'processing':
         raise ClaimOver
     return task
+
+
+async def _batch_given_before(service: Service, caller: Caller, claim_ids: Sequence[str]) -> list[Task]:
+    subject = caller.name if caller.is_bound else None
+    tasks = await service.store.claims.replay_batch(claim_ids, service.limits.lease_seconds, subject)
+    places = {claim_id: place for place, claim_id in enumerate(claim_ids)}
+    held = [task for task in tasks if task['claim_id'] in places and task['status'] == 'processing']
+    if not held and (tasks or await service.store.claims.is_used(claim_ids[0])):
+        raise ClaimOver
+    return sorted(held, key=lambda task: places[task['claim_id']])
 
 
 def _lease(service: Service, asked_seconds: float | None) -> float:

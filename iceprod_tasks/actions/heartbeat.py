@@ -9,7 +9,7 @@ from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
 from iceprod_tasks.domain.errors import ClaimLost, NotYours, TaskGone
 from iceprod_tasks.domain.tasks import Task
-from iceprod_tasks.storage.claims import claimed_by, held_by
+from iceprod_tasks.storage.closings import claimed_by, held_by
 
 _HEARTBEATS_A_LEASE = 3
 """So many can be missed, less one, before the lease is over."""

@@ -9,7 +9,7 @@ from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import shown
 from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFound
-from iceprod_tasks.domain.requirements import signature
+from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
 from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
 from iceprod_tasks.storage.moves import PORTION

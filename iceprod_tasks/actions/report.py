@@ -1,21 +1,25 @@
 """Report: a pilot says how its work on a task ended."""
 
+import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
-from iceprod_tasks.domain.errors import InvalidRequest, NotPermitted, StaleClaim
-from iceprod_tasks.domain.requirements import grow, signature
+from iceprod_tasks.domain.errors import IceprodTasksError, InvalidRequest, NotPermitted, StaleClaim
+from iceprod_tasks.domain.requirements import grow
+from iceprod_tasks.domain.signatures import grown_signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
 from iceprod_tasks.domain.tasks import Task, new_id
-from iceprod_tasks.storage.claims import claimed_by, held_by, unheld
+from iceprod_tasks.storage.closings import Held, claimed_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
+_AT_ONCE = 100
+"""Reports of a batch under way at once."""
 _STOPPED = ('suspend', 'cancel')
 _MESSAGE_TYPES = {'complete': 'result', 'hand back': 'notification'}
 
@@ -101,6 +105,44 @@ async def hand_back(service: Service, caller: Caller, task_id: str, report: Repo
     await _end(service, caller, task_id, report, ending)
 
 
+async def report_batch(
+    service: Service, caller: Caller, reports: Sequence[tuple[str, str, Report]]
+) -> list[IceprodTasksError | None]:
+    """Take reports on several tasks, each as if it had come alone.
+
+    Args:
+        service: the service.
+        caller: who reports.
+        reports: task id, what became of the work (`complete`, `reset`, `failed` or `hand_back`), and the report.
+
+    Returns:
+        For each report in its place why it was not taken; None where it was.
+    """
+    refused: list[IceprodTasksError | None] = []
+    for start in range(0, len(reports), _AT_ONCE):
+        some = (_refusal(service, caller, *each) for each in reports[start : start + _AT_ONCE])
+        refused += await asyncio.gather(*some)
+    return refused
+
+
+async def _refusal(
+    service: Service, caller: Caller, task_id: str, action: str, report: Report
+) -> IceprodTasksError | None:
+    try:
+        await _BY_ACTION[action](service, caller, task_id, report)
+    except IceprodTasksError as error:
+        return error
+    return None
+
+
+_BY_ACTION: Mapping[str, Callable[[Service, Caller, str, Report], Awaitable[None]]] = {
+    'complete': complete,
+    'reset': reset,
+    'failed': fail,
+    'hand_back': hand_back,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Ending:
     """How a report ends a task's claim.
@@ -158,21 +200,38 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
 
 
 async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
-    where = held_by(task_id, report.claim_id, report.epoch) if report.claim_id else unheld(task_id)
-    if caller.is_bound:
-        # Without a claim id, too, a pilot ends what it holds, and nothing that was taken from it.
-        where |= {**claimed_by(caller.name), 'status': 'processing'}
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)
+        if 'signature' in sets:
+            sets['signature'] = await service.store.admission.admitted(sets['signature'])
         note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, _last_try(report))
-        task = await service.store.claims.close(transition, note, {**where, **guards})
+        task = await _write(service, caller, task_id, report, transition, note, guards)
         if task is not None or not guards:
             return task
         # Another report may have grown the requirements, or somebody asked for a stop: then look again.
         before, seen = seen, await _look(service, task_id, ending)
         if seen == before:
             return None
+
+
+async def _write(
+    service: Service,
+    caller: Caller,
+    task_id: str,
+    report: Report,
+    transition: Transition,
+    note: Note,
+    guards: Mapping[str, Any],
+) -> Task | None:
+    closings, subject = service.store.closings, caller.name if caller.is_bound else None
+    if report.claim_id:
+        return await closings.close(transition, note, Held(task_id, report.claim_id, report.epoch, subject, guards))
+    where = {**unheld(task_id), **guards}
+    if subject is not None:
+        # Without a claim id, too, a pilot ends what it holds, and nothing that was taken from it.
+        where |= {**claimed_by(subject), 'status': 'processing'}
+    return await closings.close_alone(transition, note, where)
 
 
 async def _look(service: Service, task_id: str, ending: _Ending) -> Task:
@@ -193,7 +252,7 @@ def _meet(
     if ending.grows and seen:
         grown = grow(seen['requirements'], report.resources, service.limits.requirements_ceiling)
         if grown != seen['requirements']:
-            sets = {'requirements': grown, 'signature': signature(grown)}
+            sets = {'requirements': grown, 'signature': grown_signature(grown)}
             guards['requirements'] = seen['requirements']
     if transition.name == 'reset':
         # No result yet: but should the task be given up, this is how its last try did.

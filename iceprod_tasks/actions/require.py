@@ -5,8 +5,7 @@ from typing import Any
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotFound
-from iceprod_tasks.domain.requirements import signature
-from iceprod_tasks.storage.tasks import UNSIGNED
+from iceprod_tasks.domain.signatures import grown_signature, signature_with
 
 
 async def require(service: Service, dataset_id: str, name: str, values: Mapping[str, Any]) -> None:
@@ -23,15 +22,15 @@ async def require(service: Service, dataset_id: str, name: str, values: Mapping[
     """
     tasks = service.store.tasks
     where = {'dataset_id': dataset_id, 'name': name}
-    kinds = await tasks.kinds(where)
-    signatures = {old: signature({**needs, **values}) for old, needs in kinds.items() if old != UNSIGNED}
+    kinds = await tasks.kinds(where, service.store.admission.at_most)
+    signatures = {old: signature_with(old, needs, values) for old, needs in kinds.items()}
     if not await tasks.set_requirements(where, values, signatures):
         raise NotFound('Tasks not found')
     await sign(service)
 
 
 async def sign(service: Service) -> int:
-    """Give unfinished tasks without a signature theirs; how many got one.
+    """Give unfinished tasks without a signature theirs, and gather rare ones if there are too many; how many changed.
 
     A change of requirements leaves some without when another one crosses it. Such tasks can be claimed as they are,
     only not as fast.
@@ -39,5 +38,6 @@ async def sign(service: Service) -> int:
     signed = 0
     async for task in service.store.tasks.unsigned():
         needs = task['requirements']
-        signed += await service.store.tasks.resign(task['task_id'], needs, signature(needs))
-    return signed
+        # Nobody knows whether they have grown. If they have, an exact signature would be one more for each.
+        signed += await service.store.tasks.resign(task['task_id'], needs, grown_signature(needs))
+    return signed + await service.store.kinds.gather()

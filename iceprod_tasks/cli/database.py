@@ -37,8 +37,8 @@ async def open_store(settings: Settings, *, make: bool) -> AsyncIterator[Store]:
         CannotStart: there is no database.
     """
     async with contextlib.AsyncExitStack() as stack:
-        store = Store(await _url(settings, stack, make=make), settings.mongodb_database)
-        stack.callback(store.close)
+        store = Store(await _url(settings, stack, make=make), settings.mongodb_database, settings.mongodb_driver)
+        stack.push_async_callback(store.close)
         yield store
 
 
@@ -50,7 +50,7 @@ async def _url(settings: Settings, stack: contextlib.AsyncExitStack, *, make: bo
         raise CannotStart(f'there is no database in {folder}, and MONGODB_URL names none')
     running = embedded.url_of_running(folder)
     if running is None:
-        mongod = await embedded.start(folder)
+        mongod = await embedded.start(folder, driver=settings.mongodb_driver)
         stack.push_async_callback(mongod.stop)
         running = mongod.url
     return running

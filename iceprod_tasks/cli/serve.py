@@ -15,7 +15,7 @@ from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.masking import masked
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
-from iceprod_tasks.settings import LONGEST_IDEMPOTENCY_HOURS, Settings
+from iceprod_tasks.settings import DRIVERS, LONGEST_IDEMPOTENCY_HOURS, Settings
 
 T = TypeVar('T')
 
@@ -29,6 +29,12 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
 )
 @click.option('--mongodb-url', help='Connection string; without one a private mongod is started.  [env: MONGODB_URL]')
 @click.option('--mongodb-database', help='Name of the database.  [env: MONGODB_DATABASE; default: iceprod_tasks]')
+@click.option(
+    '--driver',
+    'mongodb_driver',
+    type=click.Choice(DRIVERS),
+    help="pymongo is PyMongo's own async client, which needs less time.  [env: MONGODB_DRIVER; default: motor]",
+)
 @click.option(
     '--data', 'data_dir', type=click.Path(path_type=Path), help='Folder of the private mongod and the secret.'
 )

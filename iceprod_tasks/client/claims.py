@@ -1,10 +1,22 @@
 """What pilots do: claim a task, keep it by heartbeats, and report how it went."""
 
 import secrets
-from typing import Literal, Unpack, cast
+from collections.abc import Sequence
+from typing import Any, Literal, Unpack, cast
 
 from iceprod_tasks.client.asking import Asking, part
-from iceprod_tasks.client.documents import Claim, Heartbeat, Phase, Report, Requirements, Resources, Steps, TaskDocument
+from iceprod_tasks.client.documents import (
+    Claim,
+    Heartbeat,
+    Phase,
+    Report,
+    ReportAction,
+    ReportResult,
+    Requirements,
+    Resources,
+    Steps,
+    TaskDocument,
+)
 from iceprod_tasks.client.errors import ServerError
 
 
@@ -34,19 +46,42 @@ class Claims(Asking):
             Gone: this claim id has had its task.
         """
         claim_id = claim_id or new_claim_id()
-        body = {
-            'requirements': requirements,
-            'claim_id': claim_id,
-            'lease_seconds': lease_seconds,
-            'site': site,
-            'pilot': pilot,
-        }
-        asked = {key: value for key, value in body.items() if value not in ('', None)}
-        task = cast(TaskDocument, await self._post('/task_actions/process', asked, repeatable=True))
+        asked = _asked(requirements, claim_id, lease_seconds, site, pilot)
+        return _claim(await self._post('/task_actions/process', asked, repeatable=True), claim_id)
+
+    async def claim_many(
+        self,
+        requirements: Requirements,
+        number: int,
+        *,
+        claim_id: str = '',
+        lease_seconds: float | None = None,
+        site: str = '',
+        pilot: str = '',
+    ) -> list[Claim]:
+        """Ask for several tasks that fit an offer at once.
+
+        Args:
+            requirements: the offer, for each of them.
+            number: how many at the most, up to 1000.
+            claim_id: 32 hex digits; the same id gets the same answer. A new one by default.
+            lease_seconds: how long each claim holds without a word; the service's default when None.
+            site: where the tasks are going to run.
+            pilot: who asks, for people.
+
+        Returns:
+            At least one claim; fewer than asked for when no more tasks that fit are queued.
+
+        Raises:
+            NoWork: nothing queued fits.
+            Gone: this claim id has had its tasks.
+        """
+        asked = _asked(requirements, claim_id or new_claim_id(), lease_seconds, site, pilot) | {'num_tasks': number}
+        answer = await self._post('/task_actions/process', asked, repeatable=True)
         try:
-            return Claim(task, task.get('claim_id', claim_id), task['epoch'])
-        except (KeyError, AttributeError) as error:
-            raise ServerError('the answer to a claim is not a claimed task') from error
+            return [_claim(task, task['claim_id']) for task in answer['tasks']]
+        except (KeyError, TypeError) as error:
+            raise ServerError('the answer to a claim is not a list of claimed tasks') from error
 
     async def heartbeat(
         self,
@@ -105,6 +140,27 @@ class Claims(Asking):
         """
         await self._report(claim, 'failed', report)
 
+    async def report_many(self, reports: Sequence[tuple[Claim, ReportAction, Report]]) -> list[ReportResult]:
+        """Report on several tasks at once; each report is taken or refused by itself.
+
+        Args:
+            reports: up to 1000: the claim, `complete`, `reset`, `failed` or `hand_back`, and what is reported.
+
+        Returns:
+            For each in its place the task's id and a code: 200, or that of the error which it alone would have got.
+        """
+        body = {
+            'reports': [
+                {'task_id': claim.task_id, 'action': action, 'claim_id': claim.claim_id, 'epoch': claim.epoch, **report}
+                for claim, action, report in reports
+            ]
+        }
+        answer = await self._post('/task_actions/report', body, repeatable=True)
+        try:
+            return cast(list[ReportResult], answer['results'])
+        except (KeyError, TypeError) as error:
+            raise ServerError('the answer to reports has no results') from error
+
     async def hand_back(self, claim: Claim, *, reason: str = '', site: str = '') -> None:
         """Give a task back unharmed: no failure is counted.
 
@@ -117,6 +173,27 @@ class Claims(Asking):
     async def _report(self, claim: Claim, action: str, report: Report) -> None:
         body = {'claim_id': claim.claim_id, 'epoch': claim.epoch, **report}
         await self._post(f'/tasks/{part(claim.task_id)}/task_actions/{action}', body, repeatable=True)
+
+
+def _asked(
+    requirements: Requirements, claim_id: str, lease_seconds: float | None, site: str, pilot: str
+) -> dict[str, Any]:
+    body = {
+        'requirements': requirements,
+        'claim_id': claim_id,
+        'lease_seconds': lease_seconds,
+        'site': site,
+        'pilot': pilot,
+    }
+    return {key: value for key, value in body.items() if value not in ('', None)}
+
+
+def _claim(answer: Any, claim_id: str) -> Claim:
+    try:
+        task = cast(TaskDocument, answer)
+        return Claim(task, task.get('claim_id', claim_id), task['epoch'])
+    except (KeyError, AttributeError) as error:
+        raise ServerError('the answer to a claim is not a claimed task') from error
 
 
 def new_claim_id() -> str:

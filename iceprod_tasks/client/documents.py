@@ -258,6 +258,18 @@ class Deletion(TypedDict, total=False):
     stopping: int
 
 
+ReportAction = Literal['complete', 'reset', 'failed', 'hand_back']
+"""How work on a task ended."""
+
+
+class ReportResult(TypedDict):
+    """What became of one report of several: 200, or why it was not taken."""
+
+    task_id: str
+    code: int
+    error: NotRequired[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A pilot's hold on a task.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.tasks import KEY_FIELDS, SECRET_FIELDS, Task
+from iceprod_tasks.domain.tasks import HIDDEN_FIELDS, KEY_FIELDS, SECRET_FIELDS, Task
 
 NEEDED = ('claimed_by', 'claim_id', 'claims', 'status', 'epoch')
 """The fields of a task that decide."""
@@ -53,17 +53,18 @@ def for_claimant(task: Task) -> Task:
     """A task for whoever holds it or held it last: with the id of that claim, and none of others."""
     own = (task.get('claims') or [''])[-1]
     log = [entry if entry.get('claim') == own else _without_claim(entry) for entry in task.get('log') or ()]
-    return {**task, 'claims': [own] if own else [], 'log': log}
+    kept = {key: value for key, value in task.items() if key not in HIDDEN_FIELDS}
+    return {**kept, 'claims': [own] if own else [], 'log': log}
 
 
 def for_operators(task: Task) -> Task:
     """A task for those who see everything but the keys to claims."""
-    return _without(task, KEY_FIELDS)
+    return _without(task, KEY_FIELDS | HIDDEN_FIELDS)
 
 
 def for_readers(task: Task) -> Task:
     """A task for those who may read its dataset."""
-    return _without(task, SECRET_FIELDS)
+    return _without(task, SECRET_FIELDS | HIDDEN_FIELDS)
 
 
 def _without(task: Task, fields: frozenset[str]) -> Task:

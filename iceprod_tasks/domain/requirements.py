@@ -1,11 +1,9 @@
-"""What a task needs and what a pilot offers: does one fit the other, how needs grow, when two needs are the same.
+"""What a task needs and what a pilot offers: does one fit the other, and how needs grow.
 
 Memory and disk are in GB, time in hours, cpu and gpu are counts. The rules are those of `POST /task_actions/process`
 and of the reports in the IceProd contract.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -121,27 +119,3 @@ def _wanted(key: str, used: float, old: float) -> float | None:
 
 def _number_or(value: Any, default: float) -> float:
     return value if is_number(value) else default
-
-
-def signature(requirements: Requirements) -> str:
-    """A short name for requirements: equal ones have equal signatures.
-
-    Args:
-        requirements: of a task.
-
-    Returns:
-        16 hex digits; a task whose signature is '' has none computed yet and may fit anything.
-    """
-    canonical = json.dumps(_canonical(requirements), sort_keys=True, separators=(',', ':'), ensure_ascii=True)
-    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
-
-
-def _canonical(value: Any) -> Any:
-    """The same value with 2 and 2.0 written alike, as they compare alike."""
-    if isinstance(value, Mapping):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from iceprod_tasks.domain.requirements import signature
+from iceprod_tasks.domain.signatures import signature
 
 Task = dict[str, Any]
 
@@ -38,7 +38,7 @@ NEW_ATTEMPT: Mapping[str, Any] = {
 SERVICE_FIELDS = (
     *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'log_dropped', 'signature',
     'managed', 'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
-    'priority_offset', 'weighed',
+    'priority_offset', 'weighed', 'was',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 
@@ -47,6 +47,9 @@ KEY_FIELDS = frozenset({'claim_id', 'instance_id', 'claims', 'replays'})
 
 SECRET_FIELDS = KEY_FIELDS | {'signature', 'claimed_by'}
 """Left out of what users and other pilots read."""
+
+HIDDEN_FIELDS = frozenset({'was'})
+"""For the service itself."""
 
 SORTABLE = frozenset({
     'task_id', 'dataset_id', 'job_id', 'name', 'task_index', 'job_index', 'status', 'priority', 'status_changed',

@@ -1,7 +1,7 @@
 """The headers of every answer: how it may be used, which request it answers, and who may read it in a browser."""
 
+import random
 import re
-import uuid
 from collections.abc import Collection
 
 from tornado.web import RequestHandler
@@ -32,7 +32,7 @@ def request_id_of(given: str | None) -> str:
     Args:
         given: the header; it is echoed, and written to the log.
     """
-    return given if given is not None and _PLAIN.fullmatch(given) else uuid.uuid4().hex
+    return given if given is not None and _PLAIN.fullmatch(given) else f'{random.getrandbits(128):032x}'
 
 
 class AnswerHeaders(RequestHandler):
@@ -45,8 +45,8 @@ class AnswerHeaders(RequestHandler):
     def set_default_headers(self) -> None:
         """Begin an answer; also one that takes the place of another."""
         self.request_id = self.request_id or request_id_of(self.request.headers.get(REQUEST_ID))
-        for name, value in ALL.items():
-            self.set_header(name, value)
+        # Constants need none of the checks of `set_header`.
+        self._headers.update(ALL)
         self.set_header(REQUEST_ID, self.request_id)
         if self.refusal is not None:
             self.set_header('Connection', 'close')
@@ -55,6 +55,9 @@ class AnswerHeaders(RequestHandler):
         if self._origin_is_listed():
             self.set_header('Access-Control-Allow-Origin', self.request.headers['Origin'])
             self.set_header('Access-Control-Expose-Headers', _MAY_READ)
+
+    def compute_etag(self) -> None:
+        """None: what must not be cached needs no mark to be found again by."""
 
     def set_allow(self, methods: Collection[str]) -> None:
         """Say which methods there are.

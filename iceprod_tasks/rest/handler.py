@@ -43,6 +43,16 @@ RETRY_AFTER_SECONDS = (1, 3)
 _FLUSH_BYTES = 64 * 1024
 
 
+def status_of(error: BaseException | None, otherwise: int = 500) -> int:
+    """The HTTP status of an error.
+
+    Args:
+        error: any.
+        otherwise: that of one which is none of ours.
+    """
+    return next((STATUS_OF_ERROR[base] for base in type(error).__mro__ if base in STATUS_OF_ERROR), otherwise)
+
+
 class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
     """What all handlers share."""
 
@@ -204,7 +214,7 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error; its class decides the status."""
         error = kwargs.get('exc_info', (None, None, None))[1]
-        status = next((STATUS_OF_ERROR[base] for base in type(error).__mro__ if base in STATUS_OF_ERROR), status_code)
+        status = status_of(error, status_code)
         if self._headers_written and self.request.connection is not None:
             # Half an answer is out: only a broken connection tells the client that the rest is missing.
             cast(Any, self.request.connection).stream.close()

@@ -62,8 +62,8 @@ class Width:
 
 
 WIDTHS: Mapping[LaneName, Width] = {
-    'report': Width(16, 16, 4096, 10.0),
-    'claim': Width(8, 8, 4096, 10.0),
+    'report': Width(32, 32, 4096, 10.0),
+    'claim': Width(32, 32, 4096, 10.0),
     'read': Width(16, 3, 1024, 5.0),
     'list': Width(6, 1, 1024, 5.0),
     'write': Width(16, 3, 256, 5.0),

@@ -5,6 +5,7 @@ datasets with a record only; tasks that old clients made for themselves stay as 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +18,17 @@ from iceprod_tasks.domain.tasks import retry_delay_seconds
 from iceprod_tasks.scheduler.stuck import fates_of
 from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.datasets import KEPT, dependent_in, in_debug, in_statuses
+from iceprod_tasks.storage.depths import Depth
+from iceprod_tasks.storage.queueing import Gap
 from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries
 from iceprod_tasks.storage.transitions import Note
 
 WHO = 'scheduler'
 AT_ONCE = 2000
 """Tasks that a chore looks at in one run."""
+
+QUEUED_AT_ONCE = 20_000
+"""Tasks that one run of `queue_waiting` queues, and a portion more at the most."""
 
 PRUNED_AT_ONCE = 1000
 """Pilots, and logs, that one run of `prune` removes at the most."""
@@ -81,24 +87,28 @@ async def queue_waiting(service: Service) -> int:
 
     One depth for all would let tasks that nobody can take keep out all others.
     """
+    queueing, full_at = service.store.queueing, service.limits.queue_depth
+    waiting = await queueing.waiting(managed=_MANAGED)
+    depths = await queueing.depths.of(list(waiting), full_at)
+    gaps = {name: _gap(depths[name], best, full_at) for name, best in waiting.items()}
     queued = 0
-    for signature in await service.store.queueing.signatures(managed=_MANAGED):
-        queued += await _queue_signature(service, signature)
+    async with aclosing(queueing.filling({name: gap for name, gap in gaps.items() if gap})) as portions:
+        async for tasks in portions:
+            queued += await queueing.queue(tasks, Note(who=WHO))
+            if queued >= QUEUED_AT_ONCE:
+                # Other chores have their turn first.
+                service.news.stirred()
+                break
     return queued
 
 
-async def _queue_signature(service: Service, signature: str) -> int:
-    queueing = service.store.queueing
-    depth = service.limits.queue_depth
-    room = min(depth - await queueing.depth(signature, depth), AT_ONCE)
-    if room > 0:
-        best = await queueing.best([signature], room, managed=_MANAGED)
-    else:
-        # A full queue must not keep a task waiting that is better than those which would fill it. What is worse than
-        # they are and queued already does not count: else one bad task would let in all that is better than it.
-        worst = await queueing.priority_at(signature, depth)
-        best = await queueing.best([signature], min(depth, AT_ONCE), managed=_MANAGED, above=worst)
-    return await queueing.queue(best, Note(who=WHO)) if best else 0
+def _gap(depth: Depth, best: float, full_at: int) -> Gap | None:
+    """What the queue may take of a signature, of which the best waiting task has this priority."""
+    if depth.number < full_at:
+        return Gap(min(full_at - depth.number, AT_ONCE))
+    # A full queue must not keep a task waiting that is better than those which would fill it. What is worse than
+    # they are and queued already does not count: else one bad task would let in all that is better than it.
+    return Gap(min(full_at, AT_ONCE), above=depth.worst) if best > depth.worst else None
 
 
 async def retry(service: Service, dataset_ids: Sequence[str]) -> int:

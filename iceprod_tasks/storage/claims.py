@@ -1,50 +1,44 @@
-"""Claims: one queued task to one pilot, the heartbeats that keep it, and the reports that end it.
+"""Claims that are open or were: repeated requests, heartbeats, and whose a task is. The protocol is in docs/claims.md.
 
-The protocol is in docs/claims.md.
-
-The matcher first finds out which requirements stand in the queue at all (a skip scan: one key a signature), decides
-in memory which of them fit, and then takes the best task among those by index. The exact filter goes along, so the
-signatures only prune.
+`openings` opens them, `closings` ends them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from iceprod_tasks.domain.conditions import Condition
-from iceprod_tasks.domain.requirements import fits
-from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
+from iceprod_tasks.domain.signatures import may_fit, must_fit
 from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.storage.closings import claimed_by
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leases import renewed
-from iceprod_tasks.storage.matching import fitting, meeting
-from iceprod_tasks.storage.tasks import UNFINISHED, UNSIGNED
-from iceprod_tasks.storage.transitions import Claim, Note, guard, update
-
-SIGNATURES_A_QUERY = 200
-"""With one more, MongoDB gives up the merge sort and sorts everything that matches."""
+from iceprod_tasks.storage.matching import fitting
+from iceprod_tasks.storage.tasks import UNFINISHED
+from iceprod_tasks.storage.together import Together
 
 LEFT_AT_MOST = 1000
 """Where counting what is left for a pilot stops."""
 
 _HIDDEN = {'_id': False}
 _LEASE = {'_id': False, 'stop': True, 'lease_seconds': True, 'lease_until': True, 'heartbeat_at': True}
-_BEST_FIRST = [('priority', -1), ('_id', 1)]
 _IDLE: Document = {'status': 'idle'}
 _IDLE_OF_CLIENTS: Document = {'status': 'idle', 'managed': False}
 
 
+_LOOKUPS_A_ROUND = 64
+
+
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a claim asks for.
+class _Lookup:
+    """A claim id that may have been used, and whose claim it must be; None for anybody's."""
 
-    Args:
-        offer: what the pilot has, by requirement.
-        conditions: the caller's own.
-    """
+    claim_id: str
+    subject: str | None
+    lease_seconds: float
 
-    offer: Mapping[str, Any] = field(default_factory=dict)
-    conditions: Sequence[Condition] = ()
+    @property
+    def where(self) -> Document:
+        return {**_given(self.claim_id), **_owned(self.subject)}
 
 
 class Claims:
@@ -58,30 +52,8 @@ class Claims:
     def __init__(self, collection: Collection, kinds: Kinds) -> None:
         self._tasks = collection
         self._kinds = kinds
-
-    async def open(self, wanted: Wanted, claim: Claim, note: Note) -> Document | None:
-        """Give the best queued task that fits to a claim.
-
-        Args:
-            wanted: what the pilot can take.
-            claim: the claim to open.
-            note: for the log.
-
-        Returns:
-            The task as claimed; None when nothing that fits is queued.
-
-        Raises:
-            Duplicate: this claim id has been used before.
-        """
-        while True:
-            signatures = await self._signatures(wanted.offer)
-            task = await self._take(wanted, signatures, claim, note) if signatures else None
-            if task is not None:
-                return task
-            signatures = await self._signatures(wanted.offer, fresh=True)
-            # Another request may have taken the one we saw: only an empty look means that there is nothing.
-            if not signatures or await self._best(self._where(wanted, signatures, claim.claim_id), signatures) is None:
-                return None
+        self._counting: Together[tuple[Mapping[str, Any], bool], int] = Together(self._count_left, at_most=10_000)
+        self._replaying: Together[_Lookup, Document | None] = Together(self._replay_each, _LOOKUPS_A_ROUND)
 
     async def replay(self, claim_id: str, lease_seconds: float, subject: str | None) -> Document | None:
         """The task a claim id was given, read by a majority write.
@@ -94,15 +66,25 @@ class Claims:
             lease_seconds: the service's own lease.
             subject: whose claim it must be; None for anybody's.
         """
-        where = {**_given(claim_id), **({} if subject is None else claimed_by(subject))}
-        mine = {'$eq': ['$claim_id', {'$literal': claim_id}]}
-        leased = {'$and': [mine, {'$eq': ['$status', 'processing']}, {'$gt': ['$lease_until', None]}]}
-        changes = {
-            'replays': {'$add': [{'$ifNull': ['$replays', 0]}, 1]},
-            'lease_until': {'$cond': [leased, renewed(lease_seconds), '$lease_until']},
-        }
-        task: Document | None = await self._tasks.find_one_and_update(where, [{'$set': changes}], projection=_HIDDEN)
-        return task
+        return await self._replaying.ask(lease_seconds, _Lookup(claim_id, subject, lease_seconds))
+
+    async def _replay_each(self, lookups: Sequence['_Lookup']) -> list[Document | None]:
+        """Look up claim ids that came together, by one write for all."""
+        where = {'$or': [lookup.where for lookup in lookups]} if len(lookups) > 1 else lookups[0].where
+        claim_ids = {lookup.claim_id for lookup in lookups}
+        if not await self._tasks.update_many(where, _replayed(sorted(claim_ids), lookups[0].lease_seconds)):
+            return [None] * len(lookups)
+        tasks: dict[str, Document] = {}
+        async for task in self._tasks.find(where, _HIDDEN):
+            tasks |= dict.fromkeys(claim_ids & set(task['claims']), task)
+        return [tasks.get(lookup.claim_id) for lookup in lookups]
+
+    async def replay_batch(self, claim_ids: Sequence[str], lease_seconds: float, subject: str | None) -> list[Document]:
+        """The tasks that the ids of a batch were given; otherwise as `replay`."""
+        where = {'claims': {'$in': list(claim_ids)}, 'epoch': {'$gt': 0}, **_owned(subject)}
+        if not await self._tasks.update_many(where, _replayed(claim_ids, lease_seconds)):
+            return []
+        return [task async for task in self._tasks.find(where, _HIDDEN)]
 
     async def is_used(self, claim_id: str) -> bool:
         """Whether a task has been claimed under an id, by whomever."""
@@ -124,23 +106,6 @@ class Claims:
         task: Document | None = await self._tasks.find_one_and_update(
             where, [{'$set': changes}], projection=_LEASE, hint='task_id'
         )
-        return task
-
-    async def close(self, transition: Transition, note: Note, where: Filter) -> Document | None:
-        """End a task's claim by a report.
-
-        Args:
-            transition: complete, reset, fail or hand back.
-            note: what the report brings.
-            where: `held_by` or `unheld`, and `claimed_by` where the caller is bound to its claims.
-
-        Returns:
-            The task after it; None when the filter or the status table does not let it.
-        """
-        task: Document | None = await self._tasks.find_one_and_update(
-            {'$and': [where, guard(transition)]}, update(transition, note), projection=_HIDDEN
-        )
-        self._kinds.forget_after(transition)
         return task
 
     async def reported(self, task_id: str, claim_id: str, who: str, transitions: Sequence[str]) -> Document | None:
@@ -177,56 +142,27 @@ class Claims:
             offer: what the pilot has.
             stuck: whether the scheduler's idle tasks are all stuck; then they do not count.
         """
+        return await self._counting.ask((repr(sorted(offer.items())), stuck), (offer, stuck))
+
+    async def _count_left(self, asked: Sequence[tuple[Mapping[str, Any], bool]]) -> list[int]:
+        """Count once for all who ask the same."""
+        offer, stuck = asked[0]
         count = 0
+        exact: Document = {'$and': fitting(offer)} if offer else {}
         for where in UNFINISHED:
             if stuck and where == _IDLE:
                 where = _IDLE_OF_CLIENTS
-            kinds = await self._kinds.among(where)
-            signatures = [name for name, needs in kinds.items() if name == UNSIGNED or fits(needs, offer)]
-            if signatures and count < LEFT_AT_MOST:
-                among = {**where, 'signature': {'$in': signatures}}
-                count += await self._tasks.count(among, limit=LEFT_AT_MOST - count)
-        return count
+            kinds = {
+                name: needs for name, needs in (await self._kinds.among(where)).items() if may_fit(name, needs, offer)
+            }
+            sure = [name for name, needs in kinds.items() if must_fit(name, needs, offer)]
+            count += await self._count({**where, 'signature': {'$in': sure}}, LEFT_AT_MOST - count)
+            unsure = {**where, 'signature': {'$in': sorted(kinds.keys() - set(sure))}, **exact}
+            count += await self._count(unsure, LEFT_AT_MOST - count)
+        return [count] * len(asked)
 
-    async def _take(self, wanted: Wanted, signatures: Sequence[str], claim: Claim, note: Note) -> Document | None:
-        where = self._where(wanted, signatures, claim.claim_id)
-        if len(signatures) > SIGNATURES_A_QUERY:
-            best = await self._best(where, signatures)
-            if best is None:
-                return None
-            where = {'$and': [where, {'_id': best['_id']}]}
-        # A pilot's own conditions may have a better index; without them none is better, and no plan is tried out.
-        hint = {} if wanted.conditions or len(signatures) > SIGNATURES_A_QUERY else {'hint': 'queued'}
-        task: Document | None = await self._tasks.find_one_and_update(
-            where, update(TRANSITIONS['claim'], note, claim), sort=_BEST_FIRST, projection=_HIDDEN, **hint
-        )
-        return task
-
-    async def _best(self, where: Document, signatures: Sequence[str]) -> Document | None:
-        """The best of all, asked for in groups that MongoDB can merge."""
-        found = []
-        for start in range(0, len(signatures), SIGNATURES_A_QUERY):
-            group = {'signature': {'$in': list(signatures[start : start + SIGNATURES_A_QUERY])}}
-            best = await self._tasks.find_one({**where, **group}, {'priority': True}, sort=_BEST_FIRST)
-            if best is not None:
-                found.append(best)
-        return min(found, key=lambda task: (-task['priority'], task['_id']), default=None)
-
-    @staticmethod
-    def _where(wanted: Wanted, signatures: Sequence[str], claim_id: str) -> Document:
-        exact = [*fitting(wanted.offer), *meeting(wanted.conditions)]
-        return {
-            **guard(TRANSITIONS['claim']),
-            'signature': {'$in': list(signatures)},
-            # The unique index does not compare a document with itself.
-            'claims': {'$ne': claim_id},
-            **({'$and': exact} if exact else {}),
-        }
-
-    async def _signatures(self, offer: Mapping[str, Any], *, fresh: bool = False) -> list[str]:
-        """Signatures in the queue that fit; those without requirements known to be theirs are never left out."""
-        queued = await self._kinds.queued(fresh=fresh)
-        return [name for name, needs in queued.items() if name == UNSIGNED or fits(needs, offer)]
+    async def _count(self, where: Filter, at_most: int) -> int:
+        return await self._tasks.count(where, limit=at_most) if where['signature']['$in'] and at_most > 0 else 0
 
 
 def _given(claim_id: str) -> Document:
@@ -234,18 +170,16 @@ def _given(claim_id: str) -> Document:
     return {'claims': claim_id, 'epoch': {'$gt': 0}}
 
 
-def held_by(task_id: str, claim_id: str, epoch: int | None) -> Document:
-    """The filter of a task in the hands of this claim."""
-    where: Document = {'task_id': task_id, 'status': 'processing', 'claim_id': claim_id}
-    return where if epoch is None else {**where, 'epoch': epoch}
+def _owned(subject: str | None) -> Document:
+    return {} if subject is None else claimed_by(subject)
 
 
-def unheld(task_id: str) -> Document:
-    """The filter of a task on which no claim with a pilot's own id is open (those know how long their lease is)."""
-    return {'task_id': task_id, '$or': [{'status': {'$ne': 'processing'}}, {'lease_seconds': None}]}
-
-
-def claimed_by(subject: str) -> Document:
-    """The filter of tasks on which the last claim may be a subject's; see `domain.claimants`."""
-    unknown = {'claimed_by': None, 'status': 'processing', 'claim_id': {'$gt': ''}}
-    return {'$and': [{'$or': [{'claimed_by': subject}, unknown]}]}
+def _replayed(claim_ids: Sequence[str], lease_seconds: float) -> list[Document]:
+    """The update that looks a claim up, and lets its lease begin anew while it is open."""
+    mine = {'$in': ['$claim_id', {'$literal': list(claim_ids)}]}
+    leased = {'$and': [mine, {'$eq': ['$status', 'processing']}, {'$gt': ['$lease_until', None]}]}
+    changes = {
+        'replays': {'$add': [{'$ifNull': ['$replays', 0]}, 1]},
+        'lease_until': {'$cond': [leased, renewed(lease_seconds), '$lease_until']},
+    }
+    return [{'$set': changes}]

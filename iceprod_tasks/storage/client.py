@@ -1,8 +1,4 @@
-"""The connection to MongoDB: the one module that knows which driver is in use.
-
-`Collection` has the dozen verbs that storage uses, with the driver's errors translated in one place and the few calls
-that differ between Motor and PyMongo's own async client (`aggregate`, cursors) hidden behind one method each.
-"""
+"""The connection to MongoDB, and the verbs that storage uses: with the driver's errors translated in one place."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,23 +7,25 @@ from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.storage import POOL_SIZE
+from iceprod_tasks.storage.driver import Client, client_of, settled
+from iceprod_tasks.storage.driver import Session as Session
+from iceprod_tasks.storage.driver import close as close
 from iceprod_tasks.storage.durability import url_options
 from iceprod_tasks.storage.outcomes import Duplicate as Duplicate
 from iceprod_tasks.storage.outcomes import driver_errors as driver_errors
-from iceprod_tasks.storage.outcomes import stored_beside_duplicates
+from iceprod_tasks.storage.outcomes import only_duplicates, stored_beside_duplicates
+from iceprod_tasks.storage.transactions import in_transaction as in_transaction
 
 Document = dict[str, Any]
 Filter = Mapping[str, Any]
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 Sort = Sequence[tuple[str, int]]
-Client = Any
-"""The driver's client; nothing outside this module looks inside."""
+EachUpdate = tuple[Filter, Update, bool]
 
 ASCENDING = pymongo.ASCENDING
 DESCENDING = pymongo.DESCENDING
@@ -46,11 +44,13 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def connect(url: str) -> Client:
+def connect(url: str, driver: str = 'motor', **options: Any) -> Client:
     """A client whose every promise is a majority write, and which never waits without end.
 
     Args:
         url: connection string; what it says goes before what is set here. `check_durability` refuses what is weaker.
+        driver: `motor` or `pymongo`.
+        **options: in place of what is set here.
 
     Raises:
         CannotStart: the string is not a connection string, or says what cannot be.
@@ -58,7 +58,7 @@ def connect(url: str) -> Client:
     said = url_options(url)
     try:
         defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in said}
-        return AsyncIOMotorClient(url, tz_aware=True, tzinfo=UTC, **defaults)
+        return client_of(driver)(url, tz_aware=True, tzinfo=UTC, **{**defaults, **options})
     except (PyMongoError, ValueError) as error:
         raise CannotStart(f'MONGODB_URL cannot be used: {error}') from error
 
@@ -77,6 +77,11 @@ class Collection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+
+    @property
+    def client(self) -> Client:
+        """What it was opened with, for `transactions.in_transaction`."""
+        return self._raw.database.client
 
     @contextlib.asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
@@ -123,7 +128,9 @@ class Collection:
 
     async def aggregate(self, pipeline: Sequence[Mapping[str, Any]], **options: Any) -> AsyncIterator[Document]:
         """The results of a pipeline, read in batches."""
-        cursor = self._raw.aggregate(pipeline, **options)
+        with driver_errors():
+            # Motor asks the database when the first result is read, PyMongo at once.
+            cursor = await settled(self._raw.aggregate(pipeline, **options))
         async for document in _reading(cursor):
             yield document
 
@@ -137,17 +144,17 @@ class Collection:
         with driver_errors():
             return int(await self._raw.estimated_document_count())
 
-    async def insert_one(self, document: Document) -> None:
+    async def insert_one(self, document: Document, **options: Any) -> None:
         """Store a new document.
 
         Raises:
             Duplicate: a unique index has its value already.
         """
         with driver_errors():
-            await self._raw.insert_one(document)
+            await self._raw.insert_one(document, **options)
 
     async def insert_absent(self, documents: Sequence[Document]) -> int:
-        """Store those that are not there yet.
+        """Store those that are not there yet; not in a transaction, which the first duplicate ends.
 
         Returns:
             How many were stored now.
@@ -161,7 +168,7 @@ class Collection:
                 return stored_beside_duplicates(error)
             return len(result.inserted_ids)
 
-    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False) -> int:
+    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False, **options: Any) -> int:
         """Change one document; how many matched.
 
         Raises:
@@ -169,12 +176,50 @@ class Collection:
         """
         with driver_errors():
             try:
-                return int((await self._raw.update_one(where, update, upsert=upsert)).matched_count)
+                return int((await self._raw.update_one(where, update, upsert=upsert, **options)).matched_count)
             except DuplicateKeyError:
-                if not upsert:
+                if not upsert or options.get('session'):
                     raise
                 # Two may insert at once; the slower one finds the other's document when it looks again.
-                return int((await self._raw.update_one(where, update, upsert=True)).matched_count)
+                return int((await self._raw.update_one(where, update, upsert=True, **options)).matched_count)
+
+    async def update_each(self, updates: Sequence[EachUpdate], *, ordered: bool = False, **options: Any) -> int:
+        """Change one document by each of many updates, all in one request.
+
+        Args:
+            updates: of each the filter, the update, and whether to store a document where none matches.
+            ordered: whether they are carried out one after the other, and none after one that fails.
+            options: the driver's, as for all verbs; `session` for a transaction.
+
+        Returns:
+            How many of them found a document or stored one.
+
+        Raises:
+            Duplicate: a change would break a unique index; others are carried out, or, ordered, those before it.
+        """
+        with driver_errors():
+            done, left = await self._update_each(list(updates), ordered=ordered, **options)
+            if left and not options.get('session') and all(upsert for _, _, upsert in left):
+                # As in `update_one`.
+                more, left = await self._update_each(left, ordered=ordered, **options)
+                done += more
+            if left:
+                raise Duplicate
+            return done
+
+    async def _update_each(
+        self, updates: list[EachUpdate], *, ordered: bool, **options: Any
+    ) -> tuple[int, list[EachUpdate]]:
+        """How many found or stored a document, and which did not because of a duplicate."""
+        if not updates:
+            return 0, []
+        requests = [UpdateOne(where, update, upsert=upsert) for where, update, upsert in updates]
+        try:
+            result = await self._raw.bulk_write(requests, ordered=ordered, **options)
+            return result.matched_count + result.upserted_count, []
+        except BulkWriteError as error:
+            done, failed = only_duplicates(error)
+            return done, updates[failed[0] :] if ordered else [updates[each] for each in failed]
 
     async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
         """Change all that match; how many matched."""
@@ -195,25 +240,32 @@ class Collection:
             )
         return _projected(found, projection) if found and projection else found
 
-    async def replace_one(self, where: Filter, document: Document) -> None:
+    async def replace_one(self, where: Filter, document: Document, **options: Any) -> None:
         """Put a document in place of the one that matches, or store it."""
         with driver_errors():
             try:
-                await self._raw.replace_one(where, document, upsert=True)
+                await self._raw.replace_one(where, document, upsert=True, **options)
             except DuplicateKeyError:
+                if options.get('session'):
+                    raise
                 # As in `update_one`.
-                await self._raw.replace_one(where, document, upsert=True)
+                await self._raw.replace_one(where, document, upsert=True, **options)
 
-    async def delete_many(self, where: Filter) -> int:
+    async def delete_many(self, where: Filter, **options: Any) -> int:
         """Remove all that match; how many there were."""
         with driver_errors():
-            return int((await self._raw.delete_many(where)).deleted_count)
+            return int((await self._raw.delete_many(where, **options)).deleted_count)
 
 
 def collection(client: Client, database: str, name: str) -> Collection:
     """A collection of the service's database, with times read as UTC."""
+    return Collection(raw_collection(client, database, name))
+
+
+def raw_collection(client: Client, database: str, name: str) -> Any:
+    """The same as the driver has it."""
     options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
-    return Collection(client[database].get_collection(name, codec_options=options))
+    return client[database].get_collection(name, codec_options=options)
 
 
 async def create_indexes(client: Client, database: str, name: str, models: list[Any]) -> None:
@@ -249,4 +301,6 @@ async def _reading(cursor: Any) -> AsyncIterator[Document]:
                     return
             yield document
     finally:
-        await cursor.close()
+        # Tells the database, of a cursor that was not read to its end; nothing else would end such a question.
+        with pymongo.timeout(_SHORT_SECONDS):
+            await cursor.close()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from iceprod_tasks.storage.client import Collection, Document, Filter
+from iceprod_tasks.storage.tallies import Tallies
 from iceprod_tasks.storage.tasks import in_dataset
 
 
@@ -13,14 +14,21 @@ class Counts:
     Args:
         tasks: the collection `tasks`.
         jobs: the collection `jobs`.
+        tallies: what is kept of it; everything is counted where they do not know.
     """
 
-    def __init__(self, tasks: Collection, jobs: Collection) -> None:
+    def __init__(self, tasks: Collection, jobs: Collection, tallies: Tallies) -> None:
         self._tasks = tasks
         self._jobs = jobs
+        self._tallies = tallies
 
     async def by_status(self, dataset_id: str | None = None) -> dict[str, int]:
-        """Tasks a status, in one snapshot; statuses without tasks are absent."""
+        """Tasks a status, as they are at one moment; statuses without tasks are absent."""
+        kept = await self._tallies.by_status(dataset_id)
+        return kept if kept is not None else await self.count_by_status(dataset_id)
+
+    async def count_by_status(self, dataset_id: str | None = None) -> dict[str, int]:
+        """The same, counted."""
         return await _by_status(self._tasks, {} if dataset_id is None else {'dataset_id': dataset_id})
 
     async def in_statuses(self, dataset_id: str, statuses: Iterable[str]) -> int:
@@ -45,6 +53,11 @@ class Counts:
 
     async def by_name_and_status(self, dataset_id: str) -> dict[str, dict[str, int]]:
         """Tasks a status for each name, names in the order of their task_index."""
+        kept = await self._tallies.by_name_and_status(dataset_id)
+        return kept if kept is not None else await self.count_by_name_and_status(dataset_id)
+
+    async def count_by_name_and_status(self, dataset_id: str) -> dict[str, dict[str, int]]:
+        """The same, counted."""
         pipeline: list[Document] = [
             {'$match': {'dataset_id': dataset_id}},
             {

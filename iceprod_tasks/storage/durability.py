@@ -6,7 +6,7 @@ does not matter; what matters is whether the connection string says something we
 
 from typing import Any
 
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from pymongo.uri_parser import split_options
 
 from iceprod_tasks.domain.errors import CannotStart, Unavailable
@@ -82,6 +82,9 @@ async def check_durability(client: Any, said: Options, *, allow_weak: bool) -> l
             weak_members, notes = await _members(client, hello)
     except Unavailable as error:
         raise CannotStart('MongoDB does not answer; is MONGODB_URL right, and is it running?') from error
+    except ConfigurationError as error:
+        # One of the drivers looks for the hosts of a mongodb+srv string only now.
+        raise CannotStart(f'MONGODB_URL cannot be used: {error}') from error
     except OperationFailure as error:
         raise CannotStart(f'MongoDB refuses the connection: {error.details and error.details.get("errmsg")}') from error
     weak += weak_members

@@ -21,14 +21,13 @@ import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import psutil
-from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.storage import mongod_binary
+from iceprod_tasks.storage.driver import Client, opened
 
 MINIMUM_FREE_MB = 200
 # Below the range the kernel takes ports of outgoing connections from: none of those can be in the way after a restart,
@@ -94,7 +93,9 @@ class EmbeddedMongod:
                 self._process.wait(timeout=5)
 
 
-async def start(folder: Path, *, port: int = 0, cache_gb: float = 0.5, timeout_seconds: float = 60.0) -> EmbeddedMongod:
+async def start(
+    folder: Path, *, port: int = 0, cache_gb: float = 0.5, timeout_seconds: float = 60.0, driver: str = 'motor'
+) -> EmbeddedMongod:
     """Start the private mongod of a folder and wait until it is a writable primary.
 
     Args:
@@ -102,6 +103,7 @@ async def start(folder: Path, *, port: int = 0, cache_gb: float = 0.5, timeout_s
         port: TCP port; 0 takes the one of the last start, or another when that one is taken by now.
         cache_gb: memory for WiredTiger's cache, GB.
         timeout_seconds: how long mongod may take to become ready.
+        driver: by which it is asked whether it is, `motor` or `pymongo`.
 
     Raises:
         CannotStart: it does not come up; the text says what to mend.
@@ -116,7 +118,7 @@ async def start(folder: Path, *, port: int = 0, cache_gb: float = 0.5, timeout_s
                 with contextlib.suppress(mongod_binary.PortTaken):
                     process = mongod_binary.launch(argv, _fresh_log(folder), lock)
                     mongod = EmbeddedMongod(process, folder, chosen)
-                    await _bring_up(mongod, lock, timeout_seconds)
+                    await _bring_up(mongod, lock, timeout_seconds, driver)
                     return mongod
             raise CannotStart(f'each port tried for mongod was taken meanwhile, the last one was {chosen}')
     except OSError as error:
@@ -227,14 +229,14 @@ def _fresh_log(folder: Path) -> Path:
     return log
 
 
-async def _bring_up(mongod: EmbeddedMongod, lock: int, timeout_seconds: float) -> None:
+async def _bring_up(mongod: EmbeddedMongod, lock: int, timeout_seconds: float, driver: str) -> None:
     """Wait until mongod is a writable primary; one that does not get there is killed."""
     log = mongod.folder / 'mongod.log'
     try:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f'{os.getpid()} {mongod.pid}'.encode(), 0)
         async with asyncio.timeout(timeout_seconds):
-            await _become_primary(mongod, log)
+            await _become_primary(mongod, log, driver)
         (mongod.folder / 'port').write_text(str(mongod.port), encoding='ascii')
     except TimeoutError:
         words = mongod_binary.last_words(log)
@@ -245,10 +247,9 @@ async def _bring_up(mongod: EmbeddedMongod, lock: int, timeout_seconds: float) -
         raise
 
 
-async def _become_primary(mongod: EmbeddedMongod, log: Path) -> None:
+async def _become_primary(mongod: EmbeddedMongod, log: Path, driver: str) -> None:
     host = f'127.0.0.1:{mongod.port}'
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongod.url, serverSelectionTimeoutMS=2000)
-    async with client:
+    async with opened(driver, mongod.url, serverSelectionTimeoutMS=2000) as client:
         while mongod.exit_code is None:
             with contextlib.suppress(OSError, PyMongoError):
                 # Asking the driver before anyone listens costs half a second: its pause between two looks.
@@ -260,7 +261,7 @@ async def _become_primary(mongod: EmbeddedMongod, log: Path) -> None:
     raise mongod_binary.explain(log, mongod.exit_code)
 
 
-async def _is_primary(client: AsyncMongoClient[dict[str, Any]], host: str, pid: int) -> bool:
+async def _is_primary(client: Client, host: str, pid: int) -> bool:
     """Go one step towards a writable primary that is its set's only member; True once there."""
     admin = client.admin
     if (await admin.command('serverStatus'))['pid'] != pid:

@@ -27,8 +27,9 @@ class Files:
 
     async def of(self, dataset_id: str, task_id: str | None = None) -> list[Document]:
         """The entries of a dataset, or of one task of it, oldest first."""
-        where = {'dataset_id': dataset_id} if task_id is None else {'dataset_id': dataset_id, 'task_id': task_id}
-        return [entry async for entry in self._files.find(where, _SHOWN, sort=[('_id', 1)])]
+        where: Document = {'dataset_id': dataset_id} | ({} if task_id is None else {'task_id': task_id})
+        hint = 'dataset' if task_id is None else 'task'
+        return [entry async for entry in self._files.find(where, _SHOWN, sort=[('_id', 1)], hint=hint)]
 
     async def remove(self, dataset_id: str, task_id: str, filename: str | None = None) -> int:
         """Remove all entries of a task, or those of one file; how many there were."""

@@ -62,6 +62,7 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'files': {
         'file_id': {'keys': [('file_id', _UP)], 'unique': True},
         'task': {'keys': [('dataset_id', _UP), ('task_id', _UP), ('_id', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
     },
     'messages': {
         'message_id': {'keys': [('message_id', _UP)], 'unique': True},
@@ -133,6 +134,8 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'clear_after': {'keys': [('clear_after', _UP)]},
     },
+    # A mark is of a process that reads counts; those of processes that are gone are removed.
+    'marks': {'when': {'keys': [('when', _UP)], 'expireAfterSeconds': 86_400}},
     'accounts': {'name': {'keys': [('name', _UP)], 'unique': True}},
     'revocations': {
         'revoked': {'keys': [('revoked', _UP)]},

@@ -39,8 +39,8 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         yield Database(settings.mongodb_url, f'MongoDB, database {settings.mongodb_database}')
         return
     folder = settings.data_dir / 'mongod'
-    mongod = await embedded.start(folder)
-    keeper = asyncio.create_task(_keep(mongod))
+    mongod = await embedded.start(folder, driver=settings.mongodb_driver)
+    keeper = asyncio.create_task(_keep(mongod, settings.mongodb_driver))
     try:
         yield Database(mongod.url, str(folder))
     finally:
@@ -48,14 +48,14 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         await asyncio.gather(keeper, return_exceptions=True)
 
 
-async def _keep(mongod: embedded.EmbeddedMongod) -> None:
+async def _keep(mongod: embedded.EmbeddedMongod, driver: str) -> None:
     """Bring the embedded mongod back whenever it dies, on the same port; end it when cancelled."""
     try:
         while True:
             code = await mongod.wait()
             log.error('mongod ended with %d; starting it again', code, extra={'action': 'mongod'})
             try:
-                mongod = await embedded.start(mongod.folder, port=mongod.port)
+                mongod = await embedded.start(mongod.folder, port=mongod.port, driver=driver)
             except CannotStart as error:
                 log.error('%s', error, extra={'action': 'mongod'})
                 await asyncio.sleep(_MONGOD_BACK_SECONDS)

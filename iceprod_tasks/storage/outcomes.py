@@ -30,6 +30,9 @@ _CUT_SHORT = frozenset({24, 43, 46, 50, 64, 112, 175, 202, 237, 11601})
 _FULL = frozenset({14031})
 """No room on the database's disk: nothing the client could mend, but somebody will."""
 _UNDECIDED_CODES = _GOING_OR_GONE | _CUT_SHORT | _FULL
+TRANSIENT, COMMIT_UNKNOWN = 'TransientTransactionError', 'UnknownTransactionCommitResult'
+"""The driver's words for a transaction that may be tried again, and for one whose end may be asked for again."""
+_UNDECIDED_LABELS = ('RetryableWriteError', TRANSIENT, COMMIT_UNKNOWN)
 # A document that only became too large by an update.
 _TOO_LARGE_CODES = frozenset({10334, 17419, 17420})
 
@@ -68,7 +71,7 @@ def outcome_unknown(error: PyMongoError) -> bool:
     """Whether the database may have done, or may yet do, what it was asked."""
     if isinstance(error, ConnectionFailure | ProtocolError | WriteConcernError) or error.timeout:
         return True
-    if error.has_error_label('RetryableWriteError') or error.has_error_label('TransientTransactionError'):
+    if any(error.has_error_label(label) for label in _UNDECIDED_LABELS):
         return True
     if isinstance(error, BulkWriteError):
         details = error.details or {}
@@ -83,7 +86,21 @@ def stored_beside_duplicates(error: BulkWriteError) -> int:
     Raises:
         BulkWriteError: something else went wrong with one of them, or it is unknown which of them will stay.
     """
+    return only_duplicates(error)[0]
+
+
+def only_duplicates(error: BulkWriteError) -> tuple[int, list[int]]:
+    """What was done of many writes, where a unique index has refused the others.
+
+    Returns:
+        How many were done, and the places of those that were refused.
+
+    Raises:
+        BulkWriteError: something else went wrong with one of them, or it is unknown which of them will stay.
+    """
     details = error.details or {}
-    if outcome_unknown(error) or any(each['code'] != _DUPLICATE_KEY for each in details.get('writeErrors', ())):
+    refused = details.get('writeErrors', ())
+    if outcome_unknown(error) or any(each['code'] != _DUPLICATE_KEY for each in refused):
         raise error
-    return int(details.get('nInserted', 0))
+    done = sum(int(details.get(name, 0)) for name in ('nInserted', 'nMatched', 'nUpserted'))
+    return done, [int(each.get('index', 0)) for each in refused]

@@ -1,10 +1,12 @@
 """Queueing: the best waiting tasks that nothing holds back, and how full the queue is."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.depths import Depths
 from iceprod_tasks.storage.holding import blocked, portions
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.transitions import Note, guard, touched, update
@@ -12,9 +14,30 @@ from iceprod_tasks.storage.transitions import Note, guard, touched, update
 # Two values of `managed` a signature, and 200 scans are what MongoDB merges.
 _SIGNATURES_A_QUERY = 100
 _BEST_FIRST = [('priority', -1), ('_id', 1)]
-_READ = dict.fromkeys(('task_id', 'priority', 'depends', 'managed'), True)
+_READ = dict.fromkeys(('task_id', 'priority', 'depends', 'managed', 'signature'), True)
 _HELD_AT_ONCE = 2000
 _QUEUE = TRANSITIONS['queue']
+
+# From this many signatures on it pays to read all that waits of them at once, where that is not much.
+_MANY = 40
+_READ_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What the queue may take of a signature.
+
+    Args:
+        number: of tasks at the most.
+        above: only those of a higher priority.
+    """
+
+    number: int
+    above: float | None = None
+
+    def best_of(self, tasks: Sequence[Document]) -> list[Document]:
+        """Those of some tasks that go in, which come the best first."""
+        return [task for task in tasks if self.above is None or task['priority'] > self.above][: self.number]
 
 
 class Queueing:
@@ -28,18 +51,28 @@ class Queueing:
     def __init__(self, collection: Collection, kinds: Kinds) -> None:
         self._tasks = collection
         self._kinds = kinds
+        self.depths = Depths(collection)
 
-    async def signatures(self, *, managed: Sequence[bool]) -> list[str]:
-        """The signatures of waiting tasks; one index key is read for each."""
-        found: set[str] = set()
+    async def waiting(self, *, managed: Sequence[bool]) -> dict[str, float]:
+        """The signatures of waiting tasks and the highest priority of each, the best first.
+
+        One index key is read for each.
+        """
+        found: dict[str, float] = {}
         for each in managed:
             pipeline: list[Document] = [
                 {'$match': {'status': 'waiting', 'managed': each}},
-                {'$sort': {'signature': 1}},
-                {'$group': {'_id': '$signature'}},
+                {'$sort': {'signature': 1, 'priority': -1}},
+                {'$group': {'_id': '$signature', 'priority': {'$first': '$priority'}}},
             ]
-            found |= {row['_id'] async for row in self._tasks.aggregate(pipeline)}
-        return sorted(found)
+            async for row in self._tasks.aggregate(pipeline):
+                name, priority = row['_id'], row['priority']
+                found[name] = max(priority, found.get(name, priority))
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    async def signatures(self, *, managed: Sequence[bool]) -> list[str]:
+        """The signatures of waiting tasks, that of the best task first."""
+        return list(await self.waiting(managed=managed))
 
     async def best(
         self,
@@ -71,10 +104,52 @@ class Queueing:
             }
             if above is not None:
                 where['priority'] = {'$gt': above}
+            if len(found) == number:
+                # Others have to be as good as the last of those.
+                where['priority'] = {'$gte': found[-1]['priority']}
             if dataset_ids is not None:
                 where['dataset_id'] = {'$in': list(dataset_ids)}
-            found += await self._best_of(where, number)
-        return sorted(found, key=lambda task: (-task['priority'], task['_id']))[:number]
+            found = _best_first([*found, *await self._best_of(where, number)])[:number]
+        return found
+
+    async def filling(self, gaps: Mapping[str, Gap]) -> AsyncGenerator[list[Document], None]:
+        """The scheduler's best waiting tasks that nothing holds back, in portions.
+
+        Args:
+            gaps: what the queue may take of each signature.
+        """
+        portion: list[Document] = []
+        names = list(gaps)
+        for start in range(0, len(names), _SIGNATURES_A_QUERY):
+            some = {name: gaps[name] for name in names[start : start + _SIGNATURES_A_QUERY]}
+            together = await self._filling_many(some) if len(some) >= _MANY else None
+            if together is not None:
+                portion += together
+            else:
+                for name, gap in some.items():
+                    portion += await self.best([name], gap.number, managed=(True,), above=gap.above)
+                    if len(portion) >= _READ_AT_ONCE:
+                        yield _best_first(portion)
+                        portion = []
+            if len(portion) >= _READ_AT_ONCE:
+                yield _best_first(portion)
+                portion = []
+        if portion:
+            yield _best_first(portion)
+
+    async def _filling_many(self, gaps: Mapping[str, Gap]) -> list[Document] | None:
+        """What fills some gaps, where not much waits of all these signatures; None where it does."""
+        where: Document = {'status': 'waiting', 'managed': True, 'signature': {'$in': list(gaps)}}
+        tasks = [task async for task in self._tasks.find(where, _READ, sort=_BEST_FIRST, limit=_READ_AT_ONCE)]
+        if len(tasks) == _READ_AT_ONCE:
+            return None
+        held = await blocked(self._tasks, tasks)
+        free: dict[str, list[Document]] = {}
+        for task in tasks:
+            if task['task_id'] not in held:
+                free.setdefault(task['signature'], []).append(task)
+        # A task may have come to another signature since.
+        return [task for name, some in free.items() if name in gaps for task in gaps[name].best_of(some)]
 
     async def _best_of(self, where: Document, number: int) -> list[Document]:
         """The best of one query, looked at twice only where something holds tasks at the head back."""
@@ -97,8 +172,11 @@ class Queueing:
     async def queue(self, tasks: Sequence[Document], note: Note) -> int:
         """Queue tasks found by `best`, unless something happened to them since; how many were queued."""
         where = {'_id': {'$in': [task['_id'] for task in tasks]}, **guard(_QUEUE)}
-        queued = await self._tasks.update_many(where, update(_QUEUE, note), hint='_id_')
-        self._kinds.forget_after(_QUEUE)
+        try:
+            queued = await self._tasks.update_many(where, update(_QUEUE, note), hint='_id_')
+        finally:
+            # It may be done although nobody knows.
+            self._kinds.expect(tasks)
         return queued
 
     async def queued_by(self, request: str) -> int:
@@ -107,17 +185,6 @@ class Queueing:
         async with self._tasks.patience():
             return await self._tasks.count(where, hint='status')
 
-    async def depth(self, signature: str, at_most: int) -> int:
-        """How many tasks of a signature the scheduler has queued, counted up to a number."""
-        where = {'status': 'queued', 'signature': signature, 'managed': True}
-        return await self._tasks.count(where, limit=at_most)
 
-    async def priority_at(self, signature: str, rank: int) -> float | None:
-        """The priority of the scheduler's queued task of a signature at a rank, 1 for the best; None without one."""
-        found = await self._tasks.find_one(
-            {'status': 'queued', 'signature': signature, 'managed': True},
-            {'_id': False, 'priority': True},
-            sort=_BEST_FIRST,
-            skip=rank - 1,
-        )
-        return found['priority'] if found else None
+def _best_first(tasks: Sequence[Document]) -> list[Document]:
+    return sorted(tasks, key=lambda task: (-task['priority'], task['_id']))

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from iceprod_tasks.domain.signatures import is_signed_right, signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Outcome, Transition
 from iceprod_tasks.domain.tasks import LOG_LENGTH, new_id
 from iceprod_tasks.storage.client import Document
@@ -26,6 +27,10 @@ def restored(task: Document, now: datetime) -> Document:
     """
     # In a database that is unique among tasks with an epoch, and an empty list would count as a value.
     back = {**task, 'epoch': (task.get('epoch') or 0) + EPOCHS_SKIPPED, 'claims': task.get('claims') or [new_id()]}
+    name, needs = task.get('signature'), task.get('requirements')
+    if needs is not None and (name is None or not is_signed_right(name, needs)):
+        # No pilot would find it under this one.
+        back['signature'] = signature(needs)
     if task['status'] != 'processing':
         return back
     row = TRANSITIONS[(task.get('stop') or {}).get('then', 'restore')]

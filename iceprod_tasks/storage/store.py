@@ -1,10 +1,13 @@
 """All collections of the service behind one object, opened once a process."""
 
+from functools import partial
+
 from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.accounts import Accounts
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
-from iceprod_tasks.storage.client import Collection, collection, connect, create_indexes
+from iceprod_tasks.storage.client import Collection, close, collection, connect, create_indexes, raw_collection
+from iceprod_tasks.storage.closings import Closings
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
@@ -18,6 +21,7 @@ from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.openings import Openings
 from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
@@ -25,14 +29,18 @@ from iceprod_tasks.storage.queueing import Queueing
 from iceprod_tasks.storage.revocations import Revocations
 from iceprod_tasks.storage.schema import Schema
 from iceprod_tasks.storage.sweeps import Sweeps
+from iceprod_tasks.storage.tallies import Tallies, WatchedCollection
 from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
 from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
     *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
-    'idempotency_keys', 'accounts', 'revocations',
+    'idempotency_keys', 'accounts', 'revocations', 'marks',
 )  # fmt: skip
+
+
+_PATIENCE_MS = 10_000
 
 
 class Store:
@@ -41,21 +49,30 @@ class Store:
     Args:
         url: MongoDB's connection string.
         database: name of the database.
+        driver: `motor` or `pymongo`.
     """
 
-    def __init__(self, url: str, database: str) -> None:
-        self._client = connect(url)
+    def __init__(self, url: str, database: str, driver: str = 'motor') -> None:
+        self._client = connect(url, driver)
         self._url = url
         self._database = database
         kept = {name: collection(self._client, database, name) for name in _COLLECTIONS}
+        # It waits for changes, however long there are none.
+        patient = partial(connect, url, driver, timeoutMS=None, socketTimeoutMS=_PATIENCE_MS)
+        self.tallies = Tallies(patient, database, kept['marks'])
+        kept['tasks'] = WatchedCollection(raw_collection(self._client, database, 'tasks'), self.tallies)
         kinds = Kinds(kept['tasks'])
+        self.kinds = kinds
+        self.admission = kinds.admission
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
+        self.openings = Openings(kept['tasks'], kinds)
+        self.closings = Closings(kept['tasks'], kinds)
         self.claims = Claims(kept['tasks'], kinds)
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)
-        self.counts = Counts(kept['tasks'], kept['jobs'])
+        self.counts = Counts(kept['tasks'], kept['jobs'], self.tallies)
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])
         self.messages = Messages(kept['messages'])
@@ -71,7 +88,7 @@ class Store:
         self.revocations = Revocations(kept['revocations'])
         self.belongings = Belongings({name: kept[name] for name in PARTS})
         self.deletions = Deletions(kept['datasets'], kept['config'], kept['auths'], kept['deletions'])
-        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'])
+        self.weights = Weights(kept['datasets'], kept['jobs'], kept['tasks'], kinds)
         self.schema = Schema(kept['schema'])
         self.health = Health(kept['schema'], self.schema)
 
@@ -96,6 +113,7 @@ class Store:
         await self.schema.sign()
         return warnings
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all connections."""
-        self._client.close()
+        await self.tallies.close()
+        await close(self._client)

@@ -5,25 +5,15 @@ from contextlib import suppress
 from typing import Any
 
 from iceprod_tasks.domain.statuses import ACTIVE, STATUSES, Transition
+from iceprod_tasks.storage.admission import UNFINISHED as UNFINISHED
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
-from iceprod_tasks.storage.indexes import UNFINISHED_UNSEEN
-from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.kinds import UNSIGNED, Kinds
 from iceprod_tasks.storage.transitions import Note, guard, untouched, update
-
-UNSIGNED = ''
-"""The signature of a task whose requirements were changed by two at once; it may fit anything."""
-
-UNFINISHED: tuple[Document, ...] = (
-    {'status': 'queued'},
-    {'status': 'waiting', 'managed': True},
-    {'status': 'waiting', 'managed': False},
-    *({'status': status} for status in UNFINISHED_UNSEEN),
-)
-"""Filters that together cover all unfinished tasks, each with an index that leads to signatures."""
 
 _HIDDEN = {'_id': False}
 _READ_AT_ONCE = 500
 _NAMED_AT_ONCE = 10_000
+_SIGNATURES_A_PASS = 200
 
 
 class Tasks:
@@ -41,13 +31,16 @@ class Tasks:
     async def add(self, task: Document) -> None:
         """Store a new task; one with this id stays as it is."""
         with suppress(Duplicate):
-            await self._tasks.insert_one(task)
+            await self._tasks.insert_one(await self._admitted(task))
         self._kinds.forget()
 
     async def add_absent(self, tasks: Sequence[Document]) -> int:
         """Store those tasks that are not there yet; how many were stored."""
         async with self._tasks.patience():
-            return await self._tasks.insert_absent(tasks)
+            return await self._tasks.insert_absent([await self._admitted(task) for task in tasks])
+
+    async def _admitted(self, task: Mapping[str, Any]) -> Document:
+        return {**task, 'signature': await self._kinds.admission.admitted(task['signature'])}
 
     async def get(self, task_id: str, dataset_id: str | None = None, keys: Sequence[str] = ()) -> Document | None:
         """One task.
@@ -96,6 +89,8 @@ class Tasks:
             The task after it, None when there is none.
         """
         where = {'task_id': task_id}
+        if 'signature' in changes:
+            changes = await self._admitted(changes)
         if transition is None:
             fields: Document = {name: {'$literal': value} for name, value in changes.items()}
             change = [{'$set': {**fields, 'updated': '$$NOW'}}]
@@ -160,7 +155,7 @@ class Tasks:
         return found
 
     async def set_requirements(self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]) -> int:
-        """Set requirements of many tasks in one update; a claim sees each task before or after it.
+        """Set requirements of many tasks, of each in one update; a claim sees each task before or after it.
 
         Args:
             where: which tasks.
@@ -168,27 +163,38 @@ class Tasks:
             signatures: the new signature for each old one; a task with another one gets none for now.
 
         Returns:
-            How many tasks matched.
+            How many tasks matched, or more.
         """
-        branches = [
-            {'case': {'$eq': ['$signature', old]}, 'then': {'$literal': new}} for old, new in signatures.items()
-        ]
-        signed: Any = {'$switch': {'branches': branches, 'default': ''}} if branches else ''
+        admitted = {old: await self._kinds.admission.admitted(new) for old, new in signatures.items()}
         merged = {'$mergeObjects': ['$requirements', {'$literal': dict(values)}]}
+        changed = 0
         async with self._tasks.patience():
-            changed = await self._tasks.update_many(
-                where, [{'$set': {'requirements': merged, 'signature': signed, 'updated': '$$NOW'}}]
-            )
+            for among, some in _passes(admitted, values):
+                branches = [
+                    {'case': {'$eq': ['$signature', old]}, 'then': {'$literal': new}} for old, new in some.items()
+                ]
+                signed: Any = {'$switch': {'branches': branches, 'default': UNSIGNED}} if branches else UNSIGNED
+                changes = {'requirements': merged, 'signature': signed, 'updated': '$$NOW'}
+                changed += await self._tasks.update_many({**where, **among}, [{'$set': changes}])
         self._kinds.forget()
         return changed
 
-    async def kinds(self, where: Filter) -> dict[str, Document]:
-        """The distinct requirements among tasks: signature to requirements."""
-        group = {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}}
+    async def kinds(self, where: Filter, at_most: int) -> dict[str, Document]:
+        """The distinct requirements among tasks: signature to requirements of one of them.
+
+        Args:
+            where: which tasks.
+            at_most: signatures to find, those of most tasks first.
+        """
+        pipeline: list[Document] = [
+            {'$match': where},
+            {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}, 'tasks': {'$sum': 1}}},
+            {'$sort': {'tasks': -1}},
+            {'$limit': at_most},
+        ]
         async with self._tasks.patience():
-            return {
-                each['_id']: each['requirements'] async for each in self._tasks.aggregate([{'$match': where}, group])
-            }
+            found = self._tasks.aggregate(pipeline, allowDiskUse=True)
+            return {each['_id']: each['requirements'] async for each in found}
 
     async def unsigned(self) -> AsyncIterator[Document]:
         """Unfinished tasks without a signature, found by index: task_id and requirements of each."""
@@ -220,6 +226,20 @@ async def named(tasks: Collection, task_ids: Iterable[str], keys: Sequence[str])
         async for task in tasks.find(where, projection(('task_id', *keys)), batch_size=_NAMED_AT_ONCE):
             found[task['task_id']] = task
     return found
+
+
+def _passes(signatures: Mapping[str, str], values: Mapping[str, Any]) -> list[tuple[Document, Mapping[str, str]]]:
+    """In which parts to set requirements: filters, and old to new signatures for what they match.
+
+    All at once where the signatures are few; each of many would be compared with each task's. Tasks that come to
+    another signature meanwhile are left for the end. Met twice, a task is the same as met once.
+    """
+    if len(signatures) <= _SIGNATURES_A_PASS:
+        return [({}, signatures)]
+    names = list(signatures)
+    parts = [names[start : start + _SIGNATURES_A_PASS] for start in range(0, len(names), _SIGNATURES_A_PASS)]
+    left: Document = {'$or': [{f'requirements.{key}': {'$ne': value}} for key, value in values.items()]}
+    return [*(({'signature': {'$in': part}}, {old: signatures[old] for old in part}) for part in parts), (left, {})]
 
 
 def projection(keys: Sequence[str]) -> Document:

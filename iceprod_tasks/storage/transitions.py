@@ -71,6 +71,17 @@ class Note:
     request: str = ''
 
 
+_WAS = {'$concat': ['$status', ' ', '$dataset_id', ' ', '$name']}
+"""What a task was until it changed its status. The database's record of changes has nothing but what has changed; with
+this in it, numbers can be kept by it. Neither a status nor an id has a space in it."""
+
+
+def was(text: str) -> tuple[str, str, str]:
+    """The status, the dataset and the name of a task before a change, from its field `was`."""
+    status, dataset_id, name = text.split(' ', 2)
+    return status, dataset_id, name
+
+
 def guard(transition: Transition) -> Filter:
     """The filter that holds a transition to its sources."""
     sources = sorted(transition.sources)
@@ -102,7 +113,7 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     changes: Document = {
         'status': target,
         'updated': '$$NOW',
-        **({} if transition.stays else {'status_changed': '$$NOW'}),
+        **({} if transition.stays else {'status_changed': '$$NOW', 'was': _WAS}),
         **_counter('failures', transition.failures),
         **_counter('evictions', transition.evictions),
         **_outcome(transition.outcome, note.outcome),
@@ -134,6 +145,77 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
     return [{'$set': changes}]
 
 
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What is a task's own in a transition of many.
+
+    Args:
+        note: what goes with it.
+        claim: the claim to open, for a transition that opens one.
+    """
+
+    note: Note
+    claim: Claim | None = None
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What must be the same of all that go into one update."""
+        note = self.note
+        named = (frozenset(note.sets), frozenset(note.adds), frozenset(note.outcome))
+        return (*named, note.stop, note.request, self.claim is not None)
+
+
+def update_each(transition: Transition, field_name: str, particulars: Mapping[Any, Particulars]) -> list[Document]:
+    """The update that carries out a transition on many tasks, on each in its own way.
+
+    Args:
+        transition: a row of the table.
+        field_name: the field of a task that says which particulars are its own.
+        particulars: by the value of that field; all of one `shape`. The update is for tasks with such a value only.
+
+    Returns:
+        An aggregation pipeline for an update.
+    """
+    first = next(iter(particulars.values()))
+    note = Note(
+        _Own('who'),  # type: ignore[arg-type]
+        _Own('why'),  # type: ignore[arg-type]
+        {name: _Own(f'sets.{name}') for name in first.note.sets},
+        {name: _Own(f'adds.{name}') for name in first.note.adds},  # type: ignore[misc]
+        {name: _Own(f'outcome.{name}') for name in first.note.outcome},
+        first.note.stop,
+        first.note.request,
+    )
+    claim = None if first.claim is None else Claim(*(_Own(f'claim.{name}') for name in _CLAIM_FIELDS))  # type: ignore[arg-type]
+    place = {'$indexOfArray': [_literal(list(particulars)), '$' + field_name]}
+    own = {'$set': {_OWN: {'$arrayElemAt': [_literal([_row(each) for each in particulars.values()]), place]}}}
+    return [own, *update(transition, note, claim), {'$unset': _OWN}]
+
+
+_OWN = '__own'
+"""A field that a task has in the middle of an update only."""
+
+_CLAIM_FIELDS = tuple(Claim.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """In place of a value: the one in the task's own row."""
+
+    name: str
+
+    @property
+    def expression(self) -> str:
+        return f'${_OWN}.{self.name}'
+
+
+def _row(particulars: Particulars) -> Document:
+    note, claim = particulars.note, particulars.claim
+    row: Document = {'who': note.who, 'why': note.why}
+    row |= {'sets': dict(note.sets), 'adds': dict(note.adds), 'outcome': dict(note.outcome)}
+    return row if claim is None else {**row, 'claim': {name: getattr(claim, name) for name in _CLAIM_FIELDS}}
+
+
 def _target(transition: Transition) -> Any:
     if transition.blocked_target is None:
         return transition.target
@@ -142,14 +224,15 @@ def _target(transition: Transition) -> Any:
 
 
 def _opened(claim: Claim) -> Document:
-    lease_ms = None if claim.lease_seconds is None else round(claim.lease_seconds * 1000)
+    # Nothing from what is nothing: a claim without a lease has no end.
+    lease_ms = {'$round': {'$multiply': [_literal(claim.lease_seconds), 1000]}}
     return {
         'claim_id': _literal(claim.claim_id),
         'instance_id': _literal(claim.claim_id),
         'claims': _appended('$claims', _literal(claim.claim_id), CLAIMS_LENGTH),
         'epoch': {'$add': [_or('$epoch', 0), 1]},
         'lease_seconds': _literal(claim.lease_seconds),
-        'lease_until': _literal(None) if lease_ms is None else {'$add': ['$$NOW', lease_ms]},
+        'lease_until': {'$add': ['$$NOW', lease_ms]},
         'pilot': _literal(claim.pilot),
         'claimed_by': _literal(claim.claimed_by),
         'site': _literal(claim.site),
@@ -193,5 +276,10 @@ def _or(value: str, default: Any) -> Document:
     return {'$ifNull': [value, default]}
 
 
-def _literal(value: Any) -> Document:
+def _literal(value: Any) -> Any:
+    """A value that came from outside, or the place where a task's own one stands, also in a document of such."""
+    if isinstance(value, _Own):
+        return value.expression
+    if isinstance(value, Mapping) and any(isinstance(each, _Own) for each in value.values()):
+        return {name: _literal(each) for name, each in value.items()}
     return {'$literal': value}

@@ -9,6 +9,7 @@ from typing import Any
 
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.kinds import Kinds
 
 _ENDED = ('failed', 'complete')
 _REWRITTEN = [status for status in STATUSES if status not in _ENDED]
@@ -32,12 +33,14 @@ class Weights:
         datasets: the collection `datasets`.
         jobs: the collection `jobs`.
         tasks: the collection `tasks`.
+        kinds: of its tasks.
     """
 
-    def __init__(self, datasets: Collection, jobs: Collection, tasks: Collection) -> None:
+    def __init__(self, datasets: Collection, jobs: Collection, tasks: Collection, kinds: Kinds) -> None:
         self._datasets = datasets
         self._jobs = jobs
         self._tasks = tasks
+        self._kinds = kinds
 
     async def datasets(self) -> list[Document]:
         """Every dataset with work left, with `age_days` by the database's clock, so that all processes see the same."""
@@ -110,7 +113,11 @@ class Weights:
         """Give tasks the priority that follows from a base, unless they have come to keep their own; how many."""
         priority = {'$round': [{'$add': [base, '$priority_offset']}, 6]}
         where = {'_id': {'$in': list(ids)}, 'weighed': True}
-        return await self._tasks.update_many(where, [{'$set': {'priority': priority}}], hint='_id_')
+        try:
+            return await self._tasks.update_many(where, [{'$set': {'priority': priority}}], hint='_id_')
+        finally:
+            # Any of them may be the best of the queue now.
+            self._kinds.heads.queued(None)
 
     async def applied(self, dataset_id: str, version: int) -> int:
         """Note that a walk over the tasks is through, unless there is cause for another one; 1 if noted, else 0."""

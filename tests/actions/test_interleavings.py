@@ -26,11 +26,11 @@ from iceprod_tasks.domain.errors import ClaimOver, InvalidRequest, NoWork, Stale
 from iceprod_tasks.domain.statuses import TRANSITIONS, ClaimEffect
 from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, new_id, new_task
 from iceprod_tasks.scheduler.rescue import Rescue
-from iceprod_tasks.storage.claims import Wanted
 from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.storage.openings import Wanted
 from iceprod_tasks.storage.store import Store
 from iceprod_tasks.storage.transitions import Note
-from tests.conftest import Api
+from tests.conftest import DRIVER, Api
 
 PILOT = Caller('p', frozenset({'pilot'}))
 TASKS = 3
@@ -59,10 +59,10 @@ STEPS = st.tuples(st.sampled_from(VERBS), st.integers(0, CLAIMS - 1), st.integer
 @pytest.fixture(scope='module')
 async def two(shared_api: Api, mongodb_url: str) -> AsyncIterator[list[Service]]:
     """Two processes on one database, as far as they share nothing in memory."""
-    stores = [Store(mongodb_url, shared_api.database.name) for _ in range(2)]
+    stores = [Store(mongodb_url, shared_api.database.name, DRIVER) for _ in range(2)]
     yield [Service(store, shared_api.service.archives, LIMITS) for store in stores]
     for store in stores:
-        store.close()
+        await store.close()
 
 
 @dataclass

@@ -179,6 +179,7 @@ def test_serve_refuses_a_port_in_use_in_one_line(commands: Commands) -> None:
     [
         ({'PORT': 'x'}, (), 'PORT is not a port number: x'),
         ({'LOG_LEVEL': 'LOUD'}, (), 'LOG_LEVEL is not a level: LOUD'),
+        ({'MONGODB_DRIVER': 'mongo'}, (), 'MONGODB_DRIVER is motor or pymongo, not mongo'),
         ({'MONGODB_URL': 'http://nonsense'}, (), 'MONGODB_URL cannot be used'),
         ({'MONGODB_URL': 'mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300'}, (), 'MongoDB does not answer'),
         ({}, ('--lease', '0'), 'the lease must be between'),

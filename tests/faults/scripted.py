@@ -114,6 +114,17 @@ async def dead_pilot(stage: Stage) -> None:
     await stage.claim()
 
 
+async def lost_changes(stage: Stage) -> None:
+    """Somebody has asked for counts; the database goes away and comes back, and then tasks get done."""
+    await stage.client.task_counts()
+    primary = await stage.cluster.members.primary()
+    primary.kill()
+    primary.restart()
+    await stage.cluster.members.until_healthy()
+    _ = [task async for task in stage.client.retrying(_SCRIPT_SECONDS).tasks(keys=['task_id'])]
+    await stage.work()
+
+
 @dataclass(frozen=True, slots=True)
 class Scripted:
     """A script and what it shows.
@@ -134,6 +145,7 @@ SCRIPTS = {
     'fencing': Scripted(late_report, 'an accepted report is by the last claim'),
     'majority': Scripted(lost_primary, 'an acknowledged completion is final', members=3),
     'lease': Scripted(dead_pilot, 'nothing is stuck'),
+    'recount': Scripted(lost_changes, 'counts equal a recount'),
 }
 """By the part of the protocol that each is about; `weakened` takes it out under the same name."""
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from iceprod_tasks.actions import claim, report
+from iceprod_tasks.actions import claim
 from iceprod_tasks.actions.claim import ClaimRequest
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.cli.main import main
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.tasks import Task, new_id
-from iceprod_tasks.storage import client
+from iceprod_tasks.storage import client, closings, tallies
 
 
 def without_claim_id() -> None:
@@ -37,17 +37,12 @@ def without_fencing() -> None:
     def held_by_anybody(task_id: str, claim_id: str, epoch: int | None) -> dict[str, Any]:
         return {'task_id': task_id, 'status': 'processing'}
 
-    report.held_by = held_by_anybody
+    closings.held_by = held_by_anybody
 
 
 def without_majority() -> None:
     """A write is acknowledged as soon as the primary has it in memory."""
-    connecting = client.AsyncIOMotorClient
-
-    def carelessly(url: str, **options: Any) -> Any:
-        return connecting(url, **{**options, 'w': 1, 'journal': False})
-
-    client.AsyncIOMotorClient = carelessly
+    client._DEFAULTS = {**client._DEFAULTS, 'w': 1, 'journal': False}
 
 
 def without_lease() -> None:
@@ -55,11 +50,22 @@ def without_lease() -> None:
     claim._lease = lambda service, asked_seconds: None
 
 
+def without_recount() -> None:
+    """Numbers that were counted once are believed, also when changes may have been missed."""
+    tallies.Tallies.forget = _nothing  # type: ignore[method-assign]
+    tallies._REST_SECONDS = 0.0
+
+
+def _nothing(_: tallies.Tallies) -> None:
+    pass
+
+
 MODES: dict[str, Callable[[], None]] = {
     'claim-id': without_claim_id,
     'fencing': without_fencing,
     'majority': without_majority,
     'lease': without_lease,
+    'recount': without_recount,
 }
 
 if __name__ == '__main__':

@@ -16,6 +16,7 @@ _WORK = Path(__file__).with_name('work.py')
 _BACKLOG = 60
 """More is submitted when fewer tasks than these are left."""
 _LOOK_SECONDS = 1.0
+_WATCHED = 3
 
 
 class Workload:
@@ -97,6 +98,9 @@ class Workload:
 
     async def _left(self) -> int:
         try:
+            # Whoever was asked keeps the numbers from then on, through all that happens.
+            for each in self.submissions[-_WATCHED:]:
+                await self._client.task_counts(each.dataset_id)
             counts = await self._client.task_counts()
         except ClientError:
             return _BACKLOG

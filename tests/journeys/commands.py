@@ -31,7 +31,11 @@ class Commands:
         self.port = free_port()
         self.url = f'http://127.0.0.1:{self.port}'
         self.started: list[subprocess.Popen[str]] = []
-        kept = {name: os.environ[name] for name in ('PATH', 'HOME', 'LANG', 'PYTHONPATH') if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ('PATH', 'HOME', 'LANG', 'PYTHONPATH', 'MONGODB_DRIVER')
+            if name in os.environ
+        }
         self.environment = {
             **kept, 'XDG_DATA_HOME': str(folder), 'PORT': str(self.port), 'ICEPROD_TASKS_SERVER': self.url,
         }  # fmt: skip

@@ -86,6 +86,7 @@ def said(place: str) -> dict[str, Any]:
     return {
         'claim_id': CLAIM_IDS[place], 'task_id': known['task_id'], 'dataset_id': known['dataset_id'], 'data': 'x',
         'host': 'somewhere',
+        'reports': [{'task_id': known['task_id'], 'action': 'complete', 'claim_id': CLAIM_IDS[place]}],
     }  # fmt: skip
 
 

@@ -426,14 +426,14 @@ async def test_a_resume_takes_a_suspend_back_that_has_not_come_to_pass(api: Api)
 async def test_a_stop_asked_for_while_a_report_is_on_its_way_decides(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     task_id = await api.add_task()
     await claimed(api)
-    close = api.service.store.claims.close
+    close = api.service.store.closings.close
 
     async def late(*arguments: Any) -> Any:
-        monkeypatch.setattr(api.service.store.claims, 'close', close)
+        monkeypatch.setattr(api.service.store.closings, 'close', close)
         await api('POST', path('cancel'))
         return await close(*arguments)
 
-    monkeypatch.setattr(api.service.store.claims, 'close', late)
+    monkeypatch.setattr(api.service.store.closings, 'close', late)
     answer = await api('POST', f'/tasks/{task_id}/task_actions/hand_back', {'claim_id': 'c' * 32})
 
     assert seen(answer) == DONE

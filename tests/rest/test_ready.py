@@ -8,7 +8,7 @@ import pytest
 
 from iceprod_tasks.domain.errors import CannotStart, Unavailable
 from iceprod_tasks.storage.store import Store
-from tests.conftest import Api
+from tests.conftest import DRIVER, Api
 
 READY = {'ready': True, 'why': [], 'warnings': []}
 
@@ -73,26 +73,26 @@ async def test_a_database_that_a_newer_release_has_changed_ends_readiness_and_pr
     api: Api, mongodb_url: str
 ) -> None:
     await api.database.schema.update_one({'_id': 'schema'}, {'$set': {'oldest': 7}}, upsert=True)
-    store = Store(mongodb_url, api.database.name)
+    store = Store(mongodb_url, api.database.name, DRIVER)
 
     answer = await api('GET', '/readyz')
     with pytest.raises(CannotStart, match='newer release: it needs schema 7'):
         await store.prepare()
 
     assert (answer.status, answer.body['why'][0][:34]) == (503, 'the database is of a newer release')
-    store.close()
+    await store.close()
 
 
 async def test_a_newer_release_that_only_adds_keeps_the_older_one_ready(api: Api, mongodb_url: str) -> None:
     await api.database.schema.update_one({'_id': 'schema'}, {'$set': {'version': 7, 'oldest': 1}}, upsert=True)
-    store = Store(mongodb_url, api.database.name)
+    store = Store(mongodb_url, api.database.name, DRIVER)
 
     await store.prepare()
 
     assert (await api('GET', '/readyz')).status == 200
     note = await api.database.schema.find_one({'_id': 'schema'})
     assert note == {'_id': 'schema', 'version': 7, 'oldest': 1}
-    store.close()
+    await store.close()
 
 
 NEW_WORK = [

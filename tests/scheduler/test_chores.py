@@ -12,6 +12,7 @@ from iceprod_tasks.actions import materialize as materializing
 from iceprod_tasks.actions.materialize import materialize_all
 from iceprod_tasks.scheduler import chores as chore
 from iceprod_tasks.scheduler.scheduler import Scheduler
+from iceprod_tasks.storage import depths, queueing
 from tests.conftest import Api
 
 Chores = Callable[[], Awaitable[None]]
@@ -130,9 +131,13 @@ async def test_a_sweep_releases_what_no_news_told_of(api: Api, chores: Chores) -
     assert (await statuses(api, dataset_id))['sim'] == Counter(queued=1)
 
 
+@pytest.mark.parametrize(('deep', 'many'), [(200, 40), (0, 40), (200, 1), (0, 1)])
 async def test_the_depth_is_kept_for_each_kind_of_requirements_and_a_better_task_passes_it(
-    api: Api,
+    api: Api, monkeypatch: pytest.MonkeyPatch, deep: int, many: int
 ) -> None:
+    """However it is counted, and however the tasks are read."""
+    monkeypatch.setattr(depths, '_DEEP', deep)
+    monkeypatch.setattr(queueing, '_MANY', many)
     kinds = [
         {'name': 'cpu', 'command': 'true', 'requirements': {'cpu': 1}},
         {'name': 'gpu', 'command': 'true', 'requirements': {'gpu': 1}},
@@ -149,6 +154,43 @@ async def test_the_depth_is_kept_for_each_kind_of_requirements_and_a_better_task
     assert full == {'cpu': Counter(waiting=3, queued=2), 'gpu': Counter(waiting=3, queued=2)}
     assert (await claim(api, cpu=1, gpu=0))['job_index'] == 4
     assert (await statuses(api, dataset_id))['gpu'] == full['gpu']
+
+
+async def test_kinds_are_queued_together_or_each_by_itself_but_none_that_is_held_back(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, '_MANY', 2)
+    monkeypatch.setattr(queueing, '_READ_AT_ONCE', 14)
+    tasks = [{'name': f'n{cpu}', 'command': 'true', 'requirements': {'cpu': cpu}} for cpu in range(3)]
+    dataset_id = await api.add_dataset(tasks, jobs=4)
+    service = with_limits(api, queue_depth=3)
+    await materialize_all(service)
+    await api.database.tasks.update_many({'job_index': 0}, {'$set': {'depends': ['unknown'], 'priority': 9.0}})
+
+    first = [await chore.queue_waiting(service) for _ in range(2)]
+    monkeypatch.setattr(queueing, '_READ_AT_ONCE', 3)
+    await api.database.tasks.update_many({'status': 'queued', 'job_index': 1}, {'$set': {'status': 'complete'}})
+    await api.database.tasks.update_many({'job_index': 0}, {'$set': {'depends': []}})
+
+    assert first == [9, 0]
+    assert await chore.queue_waiting(service) == 3
+    assert await statuses(api, dataset_id) == {f'n{cpu}': Counter(queued=3, complete=1) for cpu in range(3)}
+
+
+async def test_a_run_that_has_queued_much_leaves_the_rest_to_the_next(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, '_READ_AT_ONCE', 2)
+    monkeypatch.setattr(chore, 'QUEUED_AT_ONCE', 4)
+    tasks = [{'name': f'n{cpu}', 'command': 'true', 'requirements': {'cpu': cpu}} for cpu in range(5)]
+    dataset_id = await api.add_dataset(tasks, jobs=2)
+    await materialize_all(api.service)
+    await api.database.tasks.update_many({'name': 'n3'}, {'$set': {'priority': 9.0}})
+
+    first = await chore.queue_waiting(api.service)
+
+    assert (first, (await statuses(api, dataset_id))['n3']) == (4, Counter(queued=2))
+    assert await chore.queue_waiting(api.service) + await chore.queue_waiting(api.service) == 6
 
 
 async def test_one_bad_task_in_a_full_queue_does_not_let_in_all_that_is_better(api: Api) -> None:

@@ -15,7 +15,7 @@ from iceprod_tasks.storage.export_writing import PartFile, Writer
 from iceprod_tasks.storage.exports import Export
 from iceprod_tasks.storage.imports import Import
 from iceprod_tasks.storage.store import Store
-from tests.conftest import Api
+from tests.conftest import DRIVER, Api
 from tests.rest.belongings import add_whole
 
 Documents = dict[str, list[dict[str, Any]]]
@@ -53,7 +53,7 @@ async def fill(api: Api) -> str:
 
 def store_of(api: Api, mongodb_url: str) -> Store:
     """The database of the service under test, opened once more."""
-    return Store(mongodb_url, api.database.name)
+    return Store(mongodb_url, api.database.name, DRIVER)
 
 
 async def exported(store: Store, *dataset_ids: str, told: Callable[[int, int], None] = nothing) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from pymongo.errors import DuplicateKeyError
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
-from iceprod_tasks.settings import Settings
+from iceprod_tasks.settings import DRIVERS, Settings
 from iceprod_tasks.storage import embedded, mongod_binary
-from iceprod_tasks.storage.client import Collection, Duplicate
+from iceprod_tasks.storage.client import Collection, Duplicate, Session, close, collection, connect, in_transaction
 from iceprod_tasks.storage.store import Store
-from tests.conftest import SECRET, Api
+from tests.conftest import DRIVER, SECRET, Api
 from tests.journeys.commands import Commands
 
 TASK = {
@@ -56,7 +57,20 @@ async def test_a_standalone_mongod_is_refused_unless_weak_durability_is_allowed(
         await store.prepare()
     await store.prepare(allow_weak_durability=True)
 
-    store.close()
+    await store.close()
+
+
+@pytest.mark.parametrize('driver', DRIVERS)
+async def test_a_standalone_mongod_has_no_transactions_and_does_without(standalone: str, driver: str) -> None:
+    client = connect(standalone, driver)
+    things = collection(client, 'test', 'things')
+
+    async def work(session: Session) -> int:
+        await things.insert_one({'_id': 1}, session=session)
+        return await things.count({}, session=session)
+
+    assert await in_transaction(client, work) == 1
+    await close(client)
 
 
 def test_what_can_be_lost_is_printed_logged_and_told_by_readyz(standalone: str, tmp_path: Path) -> None:
@@ -107,24 +121,24 @@ async def test_an_index_of_the_same_name_and_another_kind_is_refused(
 ) -> None:
     other = api.database.client[database_name]
     await other.tasks.create_index([('name', 1)], name='task_id')
-    store = Store(mongodb_url, database_name)
+    store = Store(mongodb_url, database_name, DRIVER)
 
     with pytest.raises(CannotStart, match=r'indexes of .*tasks cannot be made'):
         await store.prepare()
 
-    store.close()
+    await store.close()
 
 
 async def test_a_start_leaves_other_indexes_alone(api: Api, mongodb_url: str, database_name: str) -> None:
     other = api.database.client[database_name]
     await other.tasks.create_index([('mine', 1)], name='of_an_operator')
-    store = Store(mongodb_url, database_name)
+    store = Store(mongodb_url, database_name, DRIVER)
 
     await store.prepare()
     await store.prepare()
 
     assert 'of_an_operator' in await other.tasks.index_information()
-    store.close()
+    await store.close()
 
 
 NEEDS_DATABASE = [
@@ -170,3 +184,18 @@ async def test_the_service_goes_on_when_its_database_is_back(mongod: embedded.Em
 
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert answers[-1].status_code == 200
+
+
+@pytest.mark.parametrize(('driver', 'other'), [('motor', 'motor.motor_asyncio'), ('pymongo', 'pymongo.asynchronous')])
+def test_each_driver_is_used_where_it_was_chosen(driver: str, other: str) -> None:
+    assert type(connect('mongodb://db.example/', driver)).__module__.startswith(other)
+
+
+def test_a_service_on_pymongo_does_not_load_motor() -> None:
+    # The private mongod is asked by the chosen driver, too.
+    text = 'import sys; from iceprod_tasks.storage.client import connect; import iceprod_tasks.server;'
+    text += "connect('mongodb://db.example/', 'pymongo'); print('motor' in sys.modules)"
+
+    said = subprocess.run([sys.executable, '-W', 'ignore', '-c', text], capture_output=True, text=True, check=True)
+
+    assert said.stdout == 'False\n'

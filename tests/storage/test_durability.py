@@ -5,9 +5,10 @@ from typing import Any
 
 import pymongo
 import pytest
-from pymongo.errors import OperationFailure
+from pymongo.errors import ConfigurationError, OperationFailure
 
 from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.settings import DRIVERS
 from iceprod_tasks.storage import POOL_SIZE, embedded
 from iceprod_tasks.storage import client as connections
 from iceprod_tasks.storage.durability import check_durability, url_options
@@ -84,6 +85,13 @@ async def test_a_login_that_fails_is_refused() -> None:
         await check_durability(Server(hello=failed), {}, allow_weak=False)
 
 
+async def test_hosts_that_no_dns_knows_are_refused_when_they_are_looked_for() -> None:
+    unknown = ConfigurationError('The DNS query name does not exist: _mongodb._tcp.db.example.')
+
+    with pytest.raises(CannotStart, match='MONGODB_URL cannot be used: The DNS query name'):
+        await check_durability(Server(hello=unknown), {}, allow_weak=False)
+
+
 @pytest.mark.parametrize(
     ('hosts', 'arbiters', 'warned'),
     [(2, 1, True), (3, 0, False), (1, 0, False), (2, 0, False), (4, 1, False), (3, 2, True), (1, 2, True)],
@@ -114,23 +122,25 @@ def test_what_is_so_anyway_may_be_said(options: str) -> None:
     url_options(f'mongodb://user:p%3Fss@db1,db2/{options}')
 
 
-async def test_every_write_is_a_majority_write_with_the_journal_and_nothing_waits_without_end() -> None:
-    client = connections.connect('mongodb://db1,db2/?replicaSet=rs0')
+@pytest.mark.parametrize('driver', DRIVERS)
+async def test_every_write_is_a_majority_write_with_the_journal_and_nothing_waits_without_end(driver: str) -> None:
+    client = connections.connect('mongodb://db1,db2/?replicaSet=rs0', driver)
 
     assert client.write_concern.document == {'w': 'majority', 'j': True}
     assert client.read_preference == pymongo.ReadPreference.PRIMARY
     assert (client.options.timeout, client.options.pool_options.connect_timeout) == (5.0, 1.0)
     assert client.options.pool_options.max_pool_size == POOL_SIZE
-    client.close()
+    await connections.close(client)
 
 
-async def test_a_connection_string_may_set_other_times() -> None:
-    client = connections.connect('mongodb://db1/?timeoutMS=700&connectTimeoutMS=200&maxPoolSize=5&w=majority')
+@pytest.mark.parametrize('driver', DRIVERS)
+async def test_a_connection_string_may_set_other_times(driver: str) -> None:
+    client = connections.connect('mongodb://db1/?timeoutMS=700&connectTimeoutMS=200&maxPoolSize=5&w=majority', driver)
 
     assert (client.options.timeout, client.options.pool_options.connect_timeout) == (0.7, 0.2)
     assert client.options.pool_options.max_pool_size == 5
     assert client.write_concern.document == {'w': 'majority', 'j': True}
-    client.close()
+    await connections.close(client)
 
 
 async def test_a_real_set_that_acknowledges_before_the_journal_is_refused(tmp_path: Path) -> None:
@@ -146,5 +156,5 @@ async def test_a_real_set_that_acknowledges_before_the_journal_is_refused(tmp_pa
     warnings = await store.prepare(allow_weak_durability=True)
 
     assert ['writeConcernMajorityJournalDefault' in warning for warning in warnings] == [True]
-    store.close()
+    await store.close()
     await mongod.stop()

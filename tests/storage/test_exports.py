@@ -88,7 +88,7 @@ async def test_an_export_has_every_document_of_every_collection(api: Api, mongod
     header, *lines, end = (await exported(source)).splitlines(keepends=True)
 
     there = await everything(source)
-    source.close()
+    await source.close()
     assert all(there.values()), {name for name, documents in there.items() if not documents}
     assert [json.loads(line)['collection'] for line in lines] == [
         name for name, documents in there.items() for _ in documents
@@ -103,7 +103,7 @@ async def test_an_export_of_an_empty_database_is_one(api: Api, mongodb_url: str)
 
     lines = (await exported(source)).splitlines()
 
-    source.close()
+    await source.close()
     assert len(lines) == 2
     assert json.loads(lines[0])['format'] == 'iceprod-tasks export'
     assert json.loads(lines[1])['end'] is True
@@ -117,7 +117,7 @@ async def test_an_export_of_some_datasets_has_what_belongs_to_them(api: Api, mon
     _, *lines, _ = (await exported(source, ids[0], ids[2], ids[0])).splitlines(keepends=True)
 
     there = await everything(source)
-    source.close()
+    await source.close()
     expected = [
         each['_id']
         for name in OF_DATASETS
@@ -135,7 +135,7 @@ async def test_a_dataset_that_is_not_there_is_named(api: Api, mongodb_url: str) 
     with pytest.raises(NotFound, match=r'^there is no dataset nosuch, other$'):
         await exported(source, 'other', dataset_id, 'nosuch')
 
-    source.close()
+    await source.close()
 
 
 @pytest.mark.parametrize('moment', [1, 2])
@@ -159,7 +159,7 @@ async def test_a_dataset_that_comes_while_it_runs_is_in_it_wholly_or_not_at_all(
 
     _, *lines, _ = (await exported(source, told=come)).splitlines(keepends=True)
 
-    source.close()
+    await source.close()
     documents = [document_of(line) for line in lines]
     # At the first document the datasets are still being read.
     assert [each.get('dataset_id') for each in documents].count(came) == (4 if moment == 1 else 0)
@@ -190,7 +190,7 @@ async def test_an_interrupted_export_goes_on_wherever_it_was_cut(
         content = gzip.decompress(path.read_bytes()) if name.endswith('.gz') else path.read_bytes()
         assert content.splitlines()[1:-1] == unpacked.splitlines()[1:-1]
         assert not path.with_name(f'{name}.part').exists()
-    source.close()
+    await source.close()
 
 
 async def test_only_the_owner_can_read_an_export(api: Api, mongodb_url: str, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ async def test_only_the_owner_can_read_an_export(api: Api, mongodb_url: str, tmp
 
     await exported_to(source, tmp_path / 'x.ndjson')
 
-    source.close()
+    await source.close()
     assert (tmp_path / 'x.ndjson').stat().st_mode & 0o777 == 0o600
 
 
@@ -212,7 +212,7 @@ async def test_what_is_no_export_is_not_gone_on_with(
     with pytest.raises(Conflict, match='was begun under this name'):
         await exported_to(source, tmp_path / 'x.ndjson')
 
-    source.close()
+    await source.close()
     assert (tmp_path / 'x.ndjson.part').read_bytes() == content
 
 
@@ -225,7 +225,7 @@ async def test_an_export_of_something_else_is_not_gone_on_with(api: Api, mongodb
     with pytest.raises(Conflict, match='was begun under this name'):
         await exported_to(source, path, dataset_id)
 
-    source.close()
+    await source.close()
 
 
 def test_two_cannot_write_one_file(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from iceprod_tasks.storage.imports import Import
 from iceprod_tasks.storage.restoring import EPOCHS_SKIPPED, WHO, restored
 from iceprod_tasks.storage.store import Store
 from iceprod_tasks.storage.transitions import Note, Stop
-from tests.conftest import Api
+from tests.conftest import DRIVER, Api
 from tests.rest.belongings import add_whole
 from tests.storage.backups import (
     NOW,
@@ -47,9 +47,9 @@ GIVEN = {'dataset_id': 'd', 'job_id': 'j', 'job_index': 0, 'task_index': 0, 'nam
 @pytest.fixture
 async def target(mongodb_url: str, database_name: str) -> AsyncIterator[Store]:
     """An empty database."""
-    store = Store(mongodb_url, database_name)
+    store = Store(mongodb_url, database_name, DRIVER)
     yield store
-    store.close()
+    await store.close()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def source(api: Api, mongodb_url: str) -> AsyncIterator[Store]:
     """The database of the service under test."""
     store = store_of(api, mongodb_url)
     yield store
-    store.close()
+    await store.close()
 
 
 def tasks() -> st.SearchStrategy[Document]:

@@ -15,7 +15,7 @@ from bson import json_util
 
 from iceprod_tasks.storage.indexes import INDEXES
 from iceprod_tasks.storage.store import Store
-from tests.conftest import Api
+from tests.conftest import DRIVER, Api
 
 HERE = Path(__file__).resolve().parent
 DOCUMENTS: dict[str, list[dict[str, Any]]] = json_util.loads(
@@ -130,7 +130,7 @@ async def test_a_database_with_its_indexes_is_taken_and_it_would_take_one_with_o
     for collection, indexes in INDEXES_BEFORE.items():
         for name, index in indexes.items():
             await database[collection].create_index(**index, name=name)
-    store = Store(mongodb_url, database_name)
+    store = Store(mongodb_url, database_name, DRIVER)
 
     await store.prepare()
 
@@ -140,7 +140,7 @@ async def test_a_database_with_its_indexes_is_taken_and_it_would_take_one_with_o
             # MongoDB refuses another definition of the same name.
             assert await database[collection].create_index(**index, name=name) == name
             assert name in there
-    store.close()
+    await store.close()
 
 
 @pytest.mark.parametrize(

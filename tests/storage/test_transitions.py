@@ -1,5 +1,6 @@
 """The database carries out a row of the status table exactly when its source is allowed, and all of it at once."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from iceprod_tasks.domain.statuses import STATUSES, TRANSITIONS, Change, ClaimEffect, Outcome, Transition, set_status
 from iceprod_tasks.domain.tasks import LOG_LENGTH, new_id, new_task
 from iceprod_tasks.storage.client import utc_now
-from iceprod_tasks.storage.transitions import Note
+from iceprod_tasks.storage.transitions import Claim, Note, Particulars, update, update_each
 from tests.conftest import Api
 
 BY_HAND = [row for free in (True, False) for target in STATUSES if (row := set_status(target, free=free))]
@@ -98,3 +99,52 @@ async def test_many_are_moved_only_from_allowed_sources(api: Api) -> None:
 
     assert moved == len(TRANSITIONS['suspend'].sources)
     assert (await api.database.tasks.find_one({'task_id': ids['complete']}))['status'] == 'complete'
+
+
+PARTICULARS = st.builds(
+    Note,
+    who=st.sampled_from(['who', '$status']),
+    why=st.sampled_from(['', '$$ROOT']),
+    sets=st.fixed_dictionaries({'site': st.sampled_from(['a', '$$NOW']), 'outcome': st.just({'exit_code': 1})}),
+    adds=st.fixed_dictionaries({'walltime_err': st.sampled_from([0.5, 2.0])}),
+    outcome=st.fixed_dictionaries({'exit_code': st.integers(0, 3)}),
+)
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    row=st.sampled_from(ROWS), notes=st.lists(PARTICULARS, min_size=2, max_size=4), lease=st.sampled_from([None, 7.5])
+)
+async def test_a_transition_of_many_is_that_of_each(
+    shared_api: Api, row: Transition, notes: list[Note], lease: float | None
+) -> None:
+    source, tasks = min(row.sources), shared_api.database.tasks
+    opens = row.claim is ClaimEffect.OPEN
+    alone = [await stored(shared_api, source, blocked=False) for _ in notes]
+    together = [await stored(shared_api, source, blocked=False) for _ in notes]
+    # A claim id is that of one task only.
+    claims = [Claim(new_id(), lease, f'$p{place}', '$$ROOT', 'me') if opens else None for place in range(len(notes))]
+
+    for task_id, note, claim in zip(alone, notes, claims, strict=True):
+        own = None if claim is None else replace(claim, claim_id=claim.claim_id[::-1])
+        await tasks.update_one({'task_id': task_id}, update(row, note, own))
+    particulars = {
+        task_id: Particulars(note, claim) for task_id, note, claim in zip(together, notes, claims, strict=True)
+    }
+    assert len({each.shape for each in particulars.values()}) == 1
+    await tasks.update_many({'task_id': {'$in': together}}, update_each(row, 'task_id', particulars))
+
+    for one, other, claim in zip(alone, together, claims, strict=True):
+        left, right = [await tasks.find_one({'task_id': task_id}) for task_id in (one, other)]
+        own = '' if claim is None else claim.claim_id
+        assert plain(left, own[::-1]) == plain(right, own)
+
+
+def plain(task: dict[str, Any], claim_id: str) -> dict[str, Any]:
+    """A task without what no two have in common: ids are told by their places, times by how long after a change."""
+    changed = task['updated']
+    text = repr({**task, '_id': 0, 'task_id': 0, 'create_date': 0})
+    for time in (changed, task['lease_until'], task['status_changed']):
+        if time is not None:
+            text = text.replace(repr(time), str(time - changed if time >= changed else 'before'))
+    return {'text': text.replace(claim_id, 'claim') if claim_id else text}

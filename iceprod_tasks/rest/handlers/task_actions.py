@@ -9,9 +9,9 @@ from iceprod_tasks.actions.move import move_tasks
 from iceprod_tasks.actions.queue import queue
 from iceprod_tasks.actions.report import Report
 from iceprod_tasks.actions.require import require
-from iceprod_tasks.domain.errors import InvalidRequest
+from iceprod_tasks.domain.errors import IceprodTasksError, InvalidRequest
 from iceprod_tasks.domain.statuses import STATUSES
-from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.handler import Handler, status_of
 from iceprod_tasks.rest.long_bodies import unique
 from iceprod_tasks.rest.query_params import conditions
 from iceprod_tasks.rest.routing import (
@@ -27,7 +27,7 @@ from iceprod_tasks.rest.routing import (
     begins_work,
     in_lane,
 )
-from iceprod_tasks.storage.claims import Wanted
+from iceprod_tasks.storage.openings import Wanted
 
 
 class TasksActionsQueueHandler(Handler):
@@ -61,9 +61,11 @@ class TasksActionsProcessingHandler(Handler):
             lease_seconds (float): (optional) how long the claim shall hold without a sign of life
             pilot (str): (optional) the pilot's name
             site (str): (optional) where it runs, unless `requirements` says it
+            num_tasks (int): (optional) take a batch of up to so many tasks; the k-th has the claim id `<claim_id>.<k>`
 
         Returns:
-            dict: the task; 404 with `left`, the unfinished tasks that fit, when none is queued
+            dict: the task, or `tasks`, a list, where `num_tasks` is given; 404 with `left`, the unfinished tasks that
+                fit, when none is queued
         """
         # Old pilots list their network interfaces, whose names have dots.
         body = self.body('claim', optional=True, free_keys=('query_params', 'ifaces'))
@@ -75,7 +77,10 @@ class TasksActionsProcessingHandler(Handler):
             pilot=body.get('pilot', ''),
             site=claim.site_of(offer, body.get('site', '')),
         )
-        self.answer(await claim.claim(self.service, self.caller, asked))
+        if (number := body.get('num_tasks')) is None:
+            self.answer(await claim.claim(self.service, self.caller, asked))
+        else:
+            self.answer({'tasks': await claim.claim_batch(self.service, self.caller, asked, number)})
 
 
 class TasksActionsHeartbeatHandler(Handler):
@@ -180,6 +185,28 @@ class TasksActionsHandBackHandler(Handler):
         self.answer({})
 
 
+class TasksActionsReportHandler(Handler):
+    """Processing to complete, reset, failed or queued, for several tasks at once."""
+
+    async def post(self) -> None:
+        """Report how work on several tasks ended; each report is taken or refused by itself.
+
+        Body args (json):
+            reports (list): of each task `task_id`, `action` (complete, reset, failed or hand_back), and what a report
+                of this task alone would say
+
+        Returns:
+            dict: `results`, for each report in its place `task_id`, `code`, and the `error` where the code is not 200
+        """
+        given = self.body('reports')['reports']
+        if any(each['action'] == 'hand_back' and 'claim_id' not in each for each in given):
+            raise InvalidRequest('missing key: claim_id')
+        reports = [(each['task_id'], each['action'], _report(each)) for each in given]
+        # Whose a task is decides about each report: another pilot's is refused, and the rest is taken.
+        refused = await report.report_batch(self.service, self.caller, reports)
+        self.answer({'results': [_result(task_id, why) for (task_id, *_), why in zip(reports, refused, strict=True)]})
+
+
 class TaskBulkStatusHandler(Handler):
     """The status of many tasks."""
 
@@ -254,6 +281,12 @@ def _report(body: dict[str, Any]) -> Report:
     )
 
 
+def _result(task_id: str, refused: IceprodTasksError | None) -> dict[str, Any]:
+    if refused is None:
+        return {'task_id': task_id, 'code': 200}
+    return {'task_id': task_id, 'code': status_of(refused), 'error': str(refused), **refused.details}
+
+
 def _sign_of_life(body: dict[str, Any]) -> SignOfLife:
     return SignOfLife(
         claim_id=body['claim_id'],
@@ -278,6 +311,7 @@ ROUTES = (
         TasksActionsProcessingHandler,
         {'post': in_lane('claim', begins_work(PILOTS))},
     ),
+    Route(r'/task_actions/report', TasksActionsReportHandler, {'post': in_lane('report', PILOTS)}, bulk=True),
     Route(
         rf'/task_actions/bulk_status/{STATUS}',
         TaskBulkStatusHandler,
