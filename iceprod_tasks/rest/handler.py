@@ -13,7 +13,7 @@ from tornado.web import HTTPError
 
 from iceprod_tasks.actions import permit
 from iceprod_tasks.domain import errors
-from iceprod_tasks.rest import bodies, lanes
+from iceprod_tasks.rest import bodies, lanes, long_bodies
 from iceprod_tasks.rest.admitted import Admitted
 from iceprod_tasks.rest.answer_headers import AnswerHeaders
 from iceprod_tasks.rest.arguments import Arguments
@@ -146,6 +146,13 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         bodies.check(body, schema)
         bodies.check_keys({key: value for key, value in body.items() if key not in free_keys})
         self.understood = body
+        return body
+
+    async def long_body(self, schema: str, *, optional: bool = False) -> dict[str, Any]:
+        """The same; however long it is, others have turns meanwhile."""
+        if len(self.request.body) < long_bodies.LONG_BYTES:
+            return self.body(schema, optional=optional)
+        self.understood = body = await long_bodies.read(self.request.body, schema)
         return body
 
     def answer(self, value: Any, status: int = 200) -> None:

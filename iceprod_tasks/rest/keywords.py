@@ -1,6 +1,7 @@
 """How schemas are read here: JSON Schema, strictly, with a few keywords of our own."""
 
 import re
+import string
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ LONGEST_KEY = 1024
 """The bounds of what may be anything (`x-free`)."""
 
 _LONGEST_ID = 255
+_OF_IDS = (string.ascii_letters + string.digits + '_').encode()
 
 
 def _ids(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
@@ -27,17 +29,18 @@ def _ids(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[jsonsc
 
 
 def _are_texts(items: list[Any]) -> bool:
-    return all(type(item) is str for item in items)
+    return set(map(type, items)) <= {str}
 
 
 def are_ids(ids: list[Any]) -> bool:
     """Whether all items of a list are ids: letters, digits and underscores of ASCII."""
-    if not _are_texts(ids):
+    if not ids or not _are_texts(ids):
+        return not ids
+    together = ''.join(ids)
+    if not together.isascii() or together.encode().translate(None, _OF_IDS):
         return False
-    together = ''.join(ids).replace('_', 'a')
-    return not ids or (
-        together.isascii() and together.isalnum() and all(0 < length <= _LONGEST_ID for length in map(len, ids))
-    )
+    lengths = set(map(len, ids))
+    return min(lengths) > 0 and max(lengths) <= _LONGEST_ID
 
 
 def _fraction(_validator: Any, _on: Any, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:

@@ -1,6 +1,7 @@
 """JSON text to values, strictly: nothing that two readers could read in two ways, or that cannot be stored."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -8,6 +9,7 @@ import orjson
 from iceprod_tasks.domain.errors import InvalidRequest
 
 DEEPEST = 32
+_AT_ONCE = 10_000
 _INT64 = 2**63
 _LONGEST_INTEGER = len('-9223372036854775808')
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
@@ -25,14 +27,26 @@ def parse(text: bytes) -> dict[str, Any]:
     Raises:
         InvalidRequest: the text is no such JSON, no object, too deep, or has a number the database cannot hold.
     """
+    found = steps(text)
+    while (value := next(found)) is None:
+        pass
+    return value
+
+
+def steps(text: bytes) -> Iterator[dict[str, Any] | None]:
+    """The same in steps of a few milliseconds, for a text with long lists: nothing after each but the last one.
+
+    Raises:
+        InvalidRequest: as `parse`.
+    """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest('the body is not valid JSON') from error
     if not isinstance(value, dict):
         raise InvalidRequest('the body must be a JSON object')
-    _check(value, text)
-    return value
+    yield from _check(value, text)
+    yield value
 
 
 def bounded(value: int) -> int:
@@ -46,10 +60,18 @@ def bounded(value: int) -> int:
     return value
 
 
-def _check(value: dict[str, Any], text: bytes) -> None:
+def _check(value: dict[str, Any], text: bytes) -> Iterator[None]:
     """What the parser lets pass: it keeps the last of equal keys, and makes floats of long integers."""
     seen = _Seen()
-    seen.look(value, DEEPEST)
+    long = {key: item for key, item in value.items() if type(item) is list and len(item) > _AT_ONCE}
+    # Most bodies have none, and are not copied.
+    seen.look({**value, **dict.fromkeys(long)} if long else value, DEEPEST)
+    for items in long.values():
+        for start in range(0, len(items), _AT_ONCE):
+            yield
+            seen.look(items[start : start + _AT_ONCE], DEEPEST - 1)
+    if long:
+        yield
     if seen.keys != text.count(b':') or seen.large:
         # Few bodies come here; without strings, each colon belongs to a key.
         bare = _STRING.sub(b'', text)

@@ -8,7 +8,7 @@ from typing import Any
 
 from iceprod_tasks.rest.application import make_application
 
-_BODY = re.compile(r"(?:\.body|\.asked|bodies\.check)\(\s*(?:\w+, )?'(\w+)'")
+_BODY = re.compile(r"(?:\.body|\.long_body|\.asked|bodies\.check)\(\s*(?:\w+, )?'(\w+)'")
 _HELPER = re.compile(r'self\.(_\w+)\(')
 _ARGUMENT = re.compile(r"self\.(?:argument|integer|number|flag|boolean|time|words)\('(\w+)'\)")
 _GROUP = re.compile(r'\(\?P<(\w+)>[^)]*\)')

@@ -7,6 +7,7 @@ from iceprod_tasks.actions.act import Asked, act_on_tasks
 from iceprod_tasks.actions.act_on_jobs import act_on_dataset, act_on_jobs
 from iceprod_tasks.domain.actions import ACTIONS
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.long_bodies import unique
 from iceprod_tasks.rest.routing import DATASET, PEOPLE_WRITE, Route, begins_work, in_lane
 
 ACTION = rf'(?P<action>{"|".join(ACTIONS)})'
@@ -15,12 +16,12 @@ ACTION = rf'(?P<action>{"|".join(ACTIONS)})'
 class _Actions(Handler):
     """What all actions share."""
 
-    def asked(self, action: str, schema: str) -> Asked:
+    async def asked(self, action: str, schema: str) -> Asked:
         """What the request asks for; no body at all means everything."""
-        body: dict[str, Any] = self.body(schema, optional=True)
+        body: dict[str, Any] = await self.long_body(schema, optional=True)
         for name in ('tasks', 'jobs'):
             if name in body:
-                body[name] = list(dict.fromkeys(body[name]))
+                body[name] = await unique(body[name])
         return Asked(action, **body, request=self.origin.request)
 
 
@@ -40,7 +41,7 @@ class DatasetTaskActionsHandler(_Actions):
         Returns:
             dict: {action, dry_run, changed, unchanged, refused, stopping (numbers), examples (of each)}
         """
-        asked = self.asked(action, 'task_action')
+        asked = await self.asked(action, 'task_action')
         done = await act_on_tasks(self.service, self.caller.name, dataset_id, asked)
         self.answer({'action': action, 'dry_run': asked.dry_run, **asdict(done)})
 
@@ -58,7 +59,7 @@ class DatasetJobActionsHandler(_Actions):
         Returns:
             dict: {action, dry_run, changed, unchanged, refused (numbers of jobs), examples, tasks (the same of tasks)}
         """
-        asked = self.asked(action, 'job_action')
+        asked = await self.asked(action, 'job_action')
         jobs, tasks = await act_on_jobs(self.service, self.caller.name, dataset_id, asked)
         self.answer(
             {'action': action, 'dry_run': asked.dry_run, **_without_stopping(asdict(jobs)), 'tasks': asdict(tasks)}
@@ -81,7 +82,7 @@ class DatasetActionsHandler(_Actions):
             dict: {action, dry_run, changed, unchanged, refused (1 or 0 datasets), examples, dataset: {result: changed,
             unchanged or refused, status}, jobs and tasks (the same of them)}
         """
-        asked = self.asked(action, 'dataset_action')
+        asked = await self.asked(action, 'dataset_action')
         done = await act_on_dataset(self.service, self.caller.name, dataset_id, asked)
         self.answer(
             {

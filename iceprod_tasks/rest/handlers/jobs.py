@@ -6,6 +6,7 @@ from iceprod_tasks.actions.move_jobs import move_job, move_jobs, patch_job
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.jobs import JOB_STATUSES
 from iceprod_tasks.rest.handler import Handler
+from iceprod_tasks.rest.long_bodies import unique
 from iceprod_tasks.rest.routing import (
     DATASET,
     JOB,
@@ -148,10 +149,10 @@ class DatasetJobBulkStatusHandler(Handler):
         Returns:
             dict: empty
         """
-        job_ids = self.body('job_bulk_status')['jobs']
+        job_ids = (await self.long_body('job_bulk_status'))['jobs']
         if status not in JOB_STATUSES:
             raise InvalidRequest('Bad status')
-        await move_jobs(self.service, dataset_id, list(dict.fromkeys(job_ids)), status)
+        await move_jobs(self.service, dataset_id, await unique(job_ids), status)
         self.answer({})
 
 

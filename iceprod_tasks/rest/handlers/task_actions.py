@@ -12,6 +12,7 @@ from iceprod_tasks.actions.require import require
 from iceprod_tasks.domain.errors import IceprodTasksError, InvalidRequest
 from iceprod_tasks.domain.statuses import STATUSES
 from iceprod_tasks.rest.handler import Handler, status_of
+from iceprod_tasks.rest.long_bodies import unique
 from iceprod_tasks.rest.query_params import conditions
 from iceprod_tasks.rest.routing import (
     CLAIMANTS,
@@ -220,7 +221,7 @@ class TaskBulkStatusHandler(Handler):
         Returns:
             dict: empty
         """
-        task_ids = _ids(self.body('bulk_status'), status)
+        task_ids = await _ids(await self.long_body('bulk_status'), status)
         await move_tasks(self.service, self.caller, task_ids, status, request=self.origin.request)
         self.answer({})
 
@@ -240,7 +241,7 @@ class DatasetTaskBulkStatusHandler(Handler):
         Returns:
             dict: empty
         """
-        task_ids = _ids(self.body('bulk_status'), status)
+        task_ids = await _ids(await self.long_body('bulk_status'), status)
         await move_tasks(
             self.service, self.caller, task_ids, status, dataset_id=dataset_id, request=self.origin.request
         )
@@ -296,10 +297,10 @@ def _sign_of_life(body: dict[str, Any]) -> SignOfLife:
     )
 
 
-def _ids(body: dict[str, Any], status: str) -> list[str]:
+async def _ids(body: dict[str, Any], status: str) -> list[str]:
     if status not in STATUSES:
         raise InvalidRequest('Bad status')
-    return list(dict.fromkeys(body['tasks']))
+    return await unique(body['tasks'])
 
 
 ROUTES = (
