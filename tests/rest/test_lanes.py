@@ -237,5 +237,5 @@ def test_what_pilots_do_for_their_work_stands_in_their_lanes() -> None:
 
     assert lanes == {
         '(?:process|processing)': 'claim', 'heartbeat': 'report', '(?:reset|error)': 'report', 'failed': 'report',
-        'complete': 'report', 'hand_back': 'report', 'healthz': 'free', 'readyz': 'free',
+        'complete': 'report', 'hand_back': 'report', 'report': 'report', 'healthz': 'free', 'readyz': 'free',
     }  # fmt: skip

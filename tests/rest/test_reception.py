@@ -254,5 +254,5 @@ def test_long_bodies_are_for_the_routes_that_bring_much() -> None:
     assert bulk == {
         'MultiDatasetsHandler', 'ConfigHandler', 'MultiLogsHandler', 'DatasetMultiLogsHandler', 'MultiTaskStatsHandler',
         'TaskBulkStatusHandler', 'DatasetTaskBulkStatusHandler', 'DatasetJobBulkStatusHandler',
-        'DatasetTaskActionsHandler', 'DatasetJobActionsHandler',
+        'DatasetTaskActionsHandler', 'DatasetJobActionsHandler', 'TasksActionsReportHandler',
     }  # fmt: skip
