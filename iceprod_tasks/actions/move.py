@@ -1,9 +1,10 @@
 """Move: set the status of tasks by hand, one or many, and change their fields."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iceprod_tasks.actions.portions import side_by_side, slices
+from iceprod_tasks.actions.portions import rest, slices
 from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
@@ -12,8 +13,7 @@ from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFo
 from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
 from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
-from iceprod_tasks.storage.moves import PORTION
-from iceprod_tasks.storage.tasks import among
+from iceprod_tasks.storage.tasks import PORTION, among
 from iceprod_tasks.storage.transitions import Note, touched
 
 _LOOKED_AT_ONCE = 5000
@@ -68,21 +68,17 @@ async def move_tasks(
     """
     transition, note = _transition(caller, status), _note(caller, request)
     tasks = service.store.tasks
-    portions = slices(task_ids, PORTION)
     moved = 0
-
-    async def work() -> None:
-        nonlocal moved
-        for some in portions:
-            done = await tasks.move_many(transition, note, some, dataset_id)
-            if request and done < len(some):
-                # What was moved before a crash may not have been followed.
-                done += await tasks.exists({**among(some, dataset_id), **touched(request)})
-            if done:
-                await _follow(service, some, status, dataset_id)
-            moved += done
-
-    await side_by_side(portions, work)
+    for some in slices(task_ids, PORTION):
+        began = time.monotonic()
+        done = await tasks.move_many(transition, note, some, dataset_id)
+        if request and done < len(some):
+            # What was moved before a crash may not have been followed.
+            done += await tasks.exists({**among(some, dataset_id), **touched(request)})
+        if done:
+            await _follow(service, some, status, dataset_id)
+        moved += done
+        await rest(began)
     if not moved:
         for some in slices(task_ids, _LOOKED_AT_ONCE):
             if await tasks.exists(among(some, dataset_id)):

@@ -1,39 +1,28 @@
-"""Portions: something long, done piece by piece by a few workers at once."""
+"""Portions: changes of a hundred thousand tasks, a few hundred at a time, with room between them for pilots."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from typing import Any, TypeVar
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 T = TypeVar('T')
 
-WORKERS = 2
-"""While one waits for the majority, the other is served; more would keep claims waiting."""
+_QUICK_SECONDS = 0.025
+"""What a portion takes where the database has time for it, and pilots claim as well."""
 
 
-def slices(items: Sequence[T], size: int) -> Generator[Sequence[T]]:
+def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """Items in pieces of a size, the last one shorter."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def side_by_side(portions: Generator[Any], work: Callable[[], Awaitable[None]]) -> None:
-    """Let a few workers take portions until there are no more.
+async def rest(began: float) -> None:
+    """Leave the database to pilots after a portion: for as long as it took more than it should.
+
+    A database that answers quickly is asked again at once, and one that has too much to do is left alone half of the
+    time.
 
     Args:
-        portions: what they take from; when one of them fails, the others find no more there.
-        work: one worker.
-
-    Raises:
-        Exception: what the first worker that failed has raised, once all have ended.
+        began: when the portion was begun, by the monotonic clock.
     """
-
-    async def worker() -> None:
-        try:
-            await work()
-        finally:
-            portions.close()
-
-    ends = await asyncio.gather(*(worker() for _ in range(WORKERS)), return_exceptions=True)
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end
+    await asyncio.sleep(max(0.0, time.monotonic() - began - _QUICK_SECONDS))

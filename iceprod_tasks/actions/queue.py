@@ -1,8 +1,12 @@
 """Queue: waiting tasks become queued, the best first."""
 
+import time
+
+from iceprod_tasks.actions.portions import rest, slices
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.origins import Origin
+from iceprod_tasks.storage.tasks import PORTION
 from iceprod_tasks.storage.transitions import Note
 
 _AT_ONCE = 1000
@@ -28,5 +32,8 @@ async def queue(service: Service, caller: Caller, number: int, origin: Origin) -
         best = await queueing.best(signatures, min(number - queued, _AT_ONCE), managed=_BOTH)
         if not best:
             break
-        queued += await queueing.queue(best, Note(who=caller.name, request=origin.request))
+        for some in slices(best, PORTION):
+            began = time.monotonic()
+            queued += await queueing.queue(some, Note(who=caller.name, request=origin.request))
+            await rest(began)
     return queued

@@ -1,8 +1,11 @@
 """Require: set what tasks of one name need, raised or lowered."""
 
+import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
+from iceprod_tasks.actions.portions import rest
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.signatures import grown_signature, signature_with
@@ -24,7 +27,13 @@ async def require(service: Service, dataset_id: str, name: str, values: Mapping[
     where = {'dataset_id': dataset_id, 'name': name}
     kinds = await tasks.kinds(where, service.store.admission.at_most)
     signatures = {old: signature_with(old, needs, values) for old, needs in kinds.items()}
-    if not await tasks.set_requirements(where, values, signatures):
+    changed, began = 0, time.monotonic()
+    async with aclosing(tasks.set_requirements(where, values, signatures)) as portions:
+        async for count in portions:
+            changed += count
+            await rest(began)
+            began = time.monotonic()
+    if not changed:
         raise NotFound('Tasks not found')
     await sign(service)
 

@@ -13,10 +13,8 @@ from iceprod_tasks.domain.actions import Action
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition, order
 from iceprod_tasks.storage.client import Collection, Document, Filter
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.tasks import PORTION
 from iceprod_tasks.storage.transitions import Note, Stop, untouched, update
-
-PORTION = 300
-"""Tasks moved by one update: more would keep claims waiting."""
 
 _OF_DATASET = 'dataset_status'
 _IDS_A_SCOPE = 2000

@@ -1,7 +1,7 @@
 """The tasks collection: reading, creating and moving tasks. Claims have a module of their own."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 from iceprod_tasks.domain.statuses import ACTIVE, STATUSES, Transition
@@ -9,6 +9,9 @@ from iceprod_tasks.storage.admission import UNFINISHED as UNFINISHED
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter
 from iceprod_tasks.storage.kinds import UNSIGNED, Kinds
 from iceprod_tasks.storage.transitions import Note, guard, untouched, update
+
+PORTION = 300
+"""Tasks changed by one update: more would keep claims waiting."""
 
 _HIDDEN = {'_id': False}
 _READ_AT_ONCE = 500
@@ -161,30 +164,48 @@ class Tasks:
             found |= {task['task_id'] async for task in tasks}
         return found
 
-    async def set_requirements(self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]) -> int:
-        """Set requirements of many tasks, of each in one update; a claim sees each task before or after it.
+    async def set_requirements(
+        self, where: Filter, values: Mapping[str, Any], signatures: Mapping[str, str]
+    ) -> AsyncGenerator[int, None]:
+        """Set requirements of many tasks in portions, of each in one update; a claim sees a task before or after it.
 
         Args:
-            where: which tasks.
+            where: which tasks: those with a name in a dataset.
             values: requirements to set; others stay.
             signatures: the new signature for each old one; a task with another one gets none for now.
 
-        Returns:
-            How many tasks matched, or more.
+        Yields:
+            How many tasks of a portion matched, or more.
         """
         admitted = {old: await self._kinds.admission.admitted(new) for old, new in signatures.items()}
         merged = {'$mergeObjects': ['$requirements', {'$literal': dict(values)}]}
-        changed = 0
-        async with self._tasks.patience():
-            for among, some in _passes(admitted, values):
-                branches = [
-                    {'case': {'$eq': ['$signature', old]}, 'then': {'$literal': new}} for old, new in some.items()
-                ]
-                signed: Any = {'$switch': {'branches': branches, 'default': UNSIGNED}} if branches else UNSIGNED
-                changes = {'requirements': merged, 'signature': signed, 'updated': '$$NOW'}
-                changed += await self._tasks.update_many({**where, **among}, [{'$set': changes}])
-        self._kinds.forget()
-        return changed
+        async with aclosing(self._by_place(where)) as some_ids:
+            async for ids in some_ids:
+                changed = 0
+                for among, some in _passes(admitted, values):
+                    branches = [
+                        {'case': {'$eq': ['$signature', old]}, 'then': {'$literal': new}} for old, new in some.items()
+                    ]
+                    signed: Any = {'$switch': {'branches': branches, 'default': UNSIGNED}} if branches else UNSIGNED
+                    change = [{'$set': {'requirements': merged, 'signature': signed, 'updated': '$$NOW'}}]
+                    these = {**where, **among, '_id': {'$in': ids}}
+                    async with self._tasks.patience():
+                        changed += await self._tasks.update_many(these, change, hint='_id_')
+                self._kinds.forget()
+                yield changed
+
+    async def _by_place(self, where: Filter) -> AsyncGenerator[list[Any], None]:
+        """The `_id`s of a dataset's tasks in portions: in an order that nothing changes, so that none is missed."""
+        order = [('job_index', 1), ('name', 1), ('_id', 1)]
+        found = self._tasks.find(where, {'_id': True}, sort=order, hint='dataset_job_name', batch_size=PORTION)
+        ids: list[Any] = []
+        async for task in found:
+            ids.append(task['_id'])
+            if len(ids) == PORTION:
+                yield ids
+                ids = []
+        if ids:
+            yield ids
 
     async def kinds(self, where: Filter, at_most: int) -> dict[str, Document]:
         """The distinct requirements among tasks: signature to requirements of one of them.
