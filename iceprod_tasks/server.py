@@ -107,8 +107,6 @@ async def running(
         store = Store(mongodb_url, settings.mongodb_database, settings.mongodb_driver)
         ends.push_async_callback(store.close)
         warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
-        text, loop = 'the database is asked by %s, in an event loop of %s', asyncio.get_running_loop()
-        log.info(text, settings.mongodb_driver, type(loop).__module__.partition('.')[0], extra={'action': 'start'})
         for warning in warnings:
             log.warning('%s', warning, extra={'action': 'durability'})
         service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
@@ -124,6 +122,7 @@ async def running(
         server = DrainingServer(application, max_connections=_max_connections(settings), idle_connection_timeout=600)
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)
+        _tell_what_it_runs_on(settings)
         timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()
         chores = [asyncio.create_task(timer.run()) for timer in timers]
         try:
@@ -136,6 +135,12 @@ async def running(
             await asyncio.sleep(settings.drain_notice_seconds)
             server.stop_listening()
             await _finish(server, chores, settings.drain_seconds)
+
+
+def _tell_what_it_runs_on(settings: Settings) -> None:
+    loop = type(asyncio.get_running_loop()).__module__.partition('.')[0]
+    text = 'the database is asked by %s, in an event loop of %s'
+    log.info(text, settings.mongodb_driver, loop, extra={'action': 'start'})
 
 
 def _max_connections(settings: Settings) -> int:
