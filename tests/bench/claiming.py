@@ -3,8 +3,8 @@
 import random
 
 from iceprod_tasks.domain.tasks import new_id
-from tests.bench import fireworks
 from tests.bench.contenders import ONE_FILTER, Contender, Up
+from tests.bench.launchers import launch
 from tests.bench.stage import ICEPROD, MISFIT, MOTOR, PYMONGO, TWO, Filling, Said, Stage
 
 NAN = float('nan')
@@ -53,26 +53,25 @@ async def batches(stage: Stage) -> None:
     for size in random.sample((10, 100, 1000), 3):
 
         async def work(up: Up, size: int = size) -> None:
-            said = await stage.pairs(up, 4, batch=size, warm_seconds=0.2)
+            said = await stage.pairs(up, 4, 2 * stage.seconds, batch=size)
             stage.note_said(f'{size} tasks', MOTOR.name, said)
             rates[size] = said.rate
 
-        number = 20_000 * (1 if stage.quick else 3) * (1 if size == 10 else 2)
-        await stage.with_up(MOTOR, [Filling(number)], work)
+        await stage.with_up(MOTOR, [Filling((40_000 if size == 10 else 60_000) * (1 if stage.quick else 3))], work)
     if stage.iceprod:
         theirs = await _measured(stage, stage.iceprod, 32)
         stage.note('1 task, 32 pilots', ICEPROD, tasks_a_second=theirs.rate, CPU_ms=theirs.cpu)
         stage.compare('batch', max(rates.values()), theirs.rate)
 
 
-async def launchers(stage: Stage) -> None:
+async def fireworks(stage: Stage) -> None:
     """1 and 8 rocket launchers of FireWorks, and 8 pilots of ours."""
     if not stage.fireworks_python:
         return
     for workers in (1, 8):
         database = f'bench_{new_id()[:8]}'
         try:
-            said = await fireworks.launch(
+            said = await launch(
                 stage.fireworks_python, stage.url, database, workers, max(4.0, stage.seconds), stage.mongod_pid
             )
         finally:

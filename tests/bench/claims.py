@@ -24,7 +24,7 @@ from tests.bench.stage import Stage
 WORKLOADS: Mapping[str, Any] = {
     'pairs': claiming.pairs,
     'batches': claiming.batches,
-    'fireworks': claiming.launchers,
+    'fireworks': claiming.fireworks,
     'heads': claiming.heads,
     'drain': claiming.drain,
     'sizes': counting.sizes,

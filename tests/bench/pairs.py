@@ -9,12 +9,13 @@ import json
 import os
 import re
 import secrets
+import select
 import selectors
 import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ _LENGTH = re.compile(rb'\r\ncontent-length: *(\d+)', re.IGNORECASE)
 _TASK = re.compile(rb'"task_id": ?"(\w+)"')
 _INSTANCE = re.compile(rb'"instance_id": ?"(\w+)"')
 _SILENT_SECONDS = 120.0
+_LOOK_SECONDS = 0.1
 
 
 @dataclasses.dataclass
@@ -44,6 +46,7 @@ class Pairs:
         at_most: claims after which it ends.
         warm_seconds: what is done in the beginning does not count.
         niceness: how much it yields to others. What waits are measured by should not wait itself.
+        until_told: whether it ends when its standard input does, if that is sooner.
     """
 
     port: int
@@ -57,6 +60,7 @@ class Pairs:
     at_most: int = 10**9
     warm_seconds: float = 1.0
     niceness: int = 15
+    until_told: bool = False
 
 
 class Fleet:
@@ -82,13 +86,18 @@ class Fleet:
         """Let them work until time is over or nothing is left."""
         talk = self._batches if self._pairs.batch else self._pilot
         began = time.monotonic()
-        serve([Line(self._pairs.port, talk()) for _ in range(self._pairs.pilots)])
+        serve([Line(self._pairs.port, talk()) for _ in range(self._pairs.pilots)], self._told)
         took = min(time.monotonic(), self._end) - max(began, self._begin)
         used = time.process_time()
         return {
             'done': self.done, 'ever_done': self.ever_done, 'claims': self._claimed, 'seconds': took, 'cpu': used,
             'waits': self.waits, 'odd': dict(self.odd),
         }  # fmt: skip
+
+    def _told(self) -> None:
+        """End, if nothing more comes from who has started this."""
+        if self._pairs.until_told and select.select([sys.stdin], [], [], 0)[0]:
+            self._end = min(self._end, time.monotonic())
 
     @property
     def _goes_on(self) -> bool:
@@ -185,13 +194,17 @@ class Line:
         return True
 
 
-def serve(lines: list[Line]) -> None:
-    """Let all talk until none has anything to say."""
+def serve(lines: list[Line], look: Callable[[], None]) -> None:
+    """Let all talk until none has anything to say, and look for something else now and then."""
+    looked = 0.0
     with selectors.DefaultSelector() as selector:
         for line in lines:
             if line.begin():
                 selector.register(line.socket, selectors.EVENT_READ, line)
         while selector.get_map():
+            if time.monotonic() > looked + _LOOK_SECONDS:
+                looked = time.monotonic()
+                look()
             ready = selector.select(_SILENT_SECONDS)
             if not ready:
                 raise TimeoutError(f'no answer for {_SILENT_SECONDS:g} s')

@@ -183,14 +183,28 @@ class Stage:
         # What was filled is written to the disk now, and not while something is measured.
         self.client.admin.command('fsync')
 
-    async def pairs(self, up: Up, pilots: int, seconds: float | None = None, **more: Any) -> Said:
-        """Let pilots claim and complete."""
+    async def pairs(
+        self, up: Up, pilots: int, seconds: float | None = None, ended: asyncio.Event | None = None, **more: Any
+    ) -> Said:
+        """Let pilots claim and complete.
+
+        Args:
+            up: by whom.
+            pilots: how many.
+            seconds: how long; as long as a phase lasts unless told.
+            ended: when they end, if that is sooner.
+            more: of `Pairs`.
+        """
+        more['until_told'] = ended is not None
         asked = Pairs(up.port, up.token, pilots, seconds or self.seconds, up.dialect, OFFER, **more)
         before, (busy, there) = self._used(up), cpu.machine_seconds()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, '-m', 'tests.bench.pairs', json.dumps(asdict(asked))),
-            stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)},
         )  # fmt: skip
+        if ended is not None:
+            await ended.wait()
         out, _ = await process.communicate()
         if process.returncode:
             raise RuntimeError('the pilots failed')
