@@ -97,7 +97,9 @@ async def heads(stage: Stage) -> None:
                     rates[size] = said.rate
                     stage.note(f'head of {size}, 32 pilots', contender.name, tasks_a_second=said.rate, CPU_ms=said.cpu)
 
-            fillings = [Filling(size, needs=lambda _: MISFIT, priority=lambda _: 9.0), Filling(50_000)]
+            # Who takes seconds for a claim needs few.
+            fit = 50_000 if contender is MOTOR else 2_000 if size else 20_000
+            fillings = [Filling(size, needs=lambda _: MISFIT, priority=lambda _: 9.0), Filling(fit)]
             await stage.with_up(contender, fillings, work)
     for key, other in OTHERS.items():
         for pilots in (1, 32):

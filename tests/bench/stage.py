@@ -133,7 +133,7 @@ class Stage:
         """Keep what is usually of interest."""
         self.note(
             row, who, tasks_a_second=said.rate, CPU_ms=said.cpu, service_ms=said.service, mongod_ms=said.mongod,
-            claim_p50_ms=said.wait_ms(), claim_p99_ms=said.wait_ms(0.99),
+            pilots_ms=said.load, claim_p50_ms=said.wait_ms(), claim_p99_ms=said.wait_ms(0.99),
         )  # fmt: skip
 
     def goal(self, name: str, value: float) -> None:

@@ -127,10 +127,7 @@ def talk(pairs: Pairs, *answers: Answer) -> tuple[list[bytes], Fleet]:
     """What a pilot sends, and what it has counted."""
     fleet = Fleet(pairs)
     pilot: Generator[bytes, Answer, None] = fleet._batches() if pairs.batch else fleet._pilot()
-    sent = [next(pilot)]
-    for answer in answers:
-        sent.append(pilot.send(answer))
-    return sent, fleet
+    return [next(pilot), *map(pilot.send, answers)], fleet
 
 
 def test_a_pilot_completes_what_it_has_claimed() -> None:
