@@ -115,7 +115,7 @@ async def test_pilots_have_room_after_each_portion(
 
     moment = {'now': time.monotonic()}
     monkeypatch.setattr(portions, 'asyncio', SimpleNamespace(sleep=sleep, gather=asyncio.gather))
-    for module in (portions, queue, require):
+    for module in (portions, require):
         monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: moment['now']))
     tasks = await tasks_of(api, status)
     watched.before = slow
