@@ -101,12 +101,19 @@ async def test_while_the_database_is_at_it(database: Database, things: Collectio
 
 async def test_in_the_middle_of_a_list(database: Database, things: Collection) -> None:
     before = await open_cursors(database)
+    reading = asyncio.Semaphore(0)
 
     async def read_some() -> None:
         async for _ in things.find({}, batch_size=5):
-            await asyncio.sleep(0.02)
+            reading.release()
+            await asyncio.Event().wait()
 
-    await asyncio.gather(*(given_up(read_some(), 0.05) for _ in range(10)))
+    readers = [asyncio.create_task(read_some()) for _ in range(10)]
+    for _ in readers:
+        await reading.acquire()
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
 
     await all_connections_work(database, things)
     await are_closed_but(before, database)
