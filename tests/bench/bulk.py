@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pymongo
 
 from iceprod_tasks.domain.tasks import new_id, new_task
@@ -112,6 +113,11 @@ class Child:
             )
         )
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     async def line(self) -> Any:
         """What it says next."""
         assert self._process.stdout is not None
@@ -132,10 +138,18 @@ class Child:
 class Bench:
     """A service, pilots, and somebody who changes many tasks at once."""
 
-    def __init__(self, url: str, arguments: argparse.Namespace) -> None:
+    def __init__(self, url: str, service: Child, arguments: argparse.Namespace) -> None:
+        children = psutil.Process().children(recursive=True)
+        mongod = next(each for each in children if each.name().startswith('mongod'))
+        self._processes = (mongod, psutil.Process(service.pid))
         self._database = pymongo.MongoClient[dict[str, Any]](url)[DATABASE]
         self._arguments = arguments
         self._ids: list[str] = []
+
+    def _cpu_seconds(self) -> list[float]:
+        """CPU time used so far by mongod, and by the service."""
+        times = [process.cpu_times() for process in self._processes]
+        return [each.user + each.system for each in times]
 
     def prepare(self) -> None:
         """Tasks to change, and tasks for pilots."""
@@ -151,7 +165,8 @@ class Bench:
                 ]
                 self._database.tasks.insert_many(tasks)
                 self._ids += [task['task_id'] for task in tasks] if name == 'large' else []
-        random.shuffle(self._ids)
+        if self._arguments.shuffled:
+            random.shuffle(self._ids)
 
     async def run(self, port: int, service: Child) -> None:
         """All phases."""
@@ -189,15 +204,16 @@ class Bench:
     async def _phase(self, name: str, change: Callable[[], Awaitable[Any]], pilots: Child, service: Child) -> None:
         await pilots.ask()
         await service.ask()
-        began = time.perf_counter()
+        before, began = self._cpu_seconds(), time.perf_counter()
         await change()
         took = time.perf_counter() - began
+        mongod, own = (after - each for after, each in zip(self._cpu_seconds(), before, strict=True))
         waits = sorted(1000 * each for each in await pilots.ask()) or [float('nan')]
         late, busy = await service.ask()
         print(
             f'{name:13} {took:6.2f} s  {len(waits) / took:5.0f} claims/s  p50 {statistics.median(waits):5.1f} ms  '
             f'p99 {waits[int(0.99 * len(waits))]:5.1f} ms  max {waits[-1]:5.1f} ms  '
-            f'loop held {late:5.1f} ms, busy {busy:5.1f} ms',
+            f'loop held {late:5.1f} ms, busy {busy:5.1f} ms  CPU: mongod {mongod:5.2f} s, service {own:5.2f} s',
             flush=True,
         )
 
@@ -209,7 +225,7 @@ async def measure(arguments: argparse.Namespace) -> None:
         try:
             service = await Child.start('serve', mongod.url)
             port = await service.line()
-            bench = Bench(mongod.url, arguments)
+            bench = Bench(mongod.url, service, arguments)
             bench.prepare()
             await bench.run(port, service)
             await service.end()
@@ -228,6 +244,7 @@ def main() -> None:
         parser.add_argument('--tasks', type=int, default=100_000, help='tasks to change')
         parser.add_argument('--own', type=int, default=60_000, help='tasks for pilots')
         parser.add_argument('--pilots', type=int, default=8, help='pilots that claim at once')
+        parser.add_argument('--shuffled', action='store_true', help='name the tasks in no order')
         parser.add_argument('--rounds', type=int, default=1, help='times to do all')
         asyncio.run(measure(parser.parse_args()))
 
