@@ -44,7 +44,8 @@ _UPDATED = '$updateDescription.updatedFields'
 _OF_INTEREST: list[Document] = [
     {
         '$match': {
-            'ns.coll': {'$in': [_TASKS, _MARKS, None]},
+            # What happens to all of them is told of the database, and one that takes their place by its own name.
+            '$and': [{'$or': [{'ns.coll': {'$in': [_TASKS, _MARKS, None]}}, {'to.coll': _TASKS}]}],
             '$or': [
                 {'operationType': {'$ne': 'update'}},
                 {'ns.coll': _MARKS},
