@@ -12,15 +12,17 @@ import sys
 import time
 import urllib.request
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+import httpx2
 import jwt
-import psutil
+from pymongo import IndexModel
 
 from iceprod_tasks.rest.identity.tokens import Tokens
+from iceprod_tasks.storage.indexes import models
+from tests.bench import cpu
 from tests.journeys.commands import COMMAND, ROOT
 
 SECRET = 'a secret for the benchmark, of more than 32 bytes'
@@ -49,19 +51,27 @@ class Up:
     Args:
         port: where it listens.
         token: that opens it.
-        processes: it and its children.
+        pids: of it and its children.
+        database: that it uses.
         dialect: of `pairs`.
+        status: of tasks that it gives out.
     """
 
     port: int
     token: str
-    processes: list[psutil.Process]
-    dialect: str = 'ours'
+    pids: list[int]
+    database: str
+    dialect: str
+    status: str
 
     def cpu_seconds(self) -> float:
         """Time of the processor that it has used so far."""
-        times = [process.cpu_times() for process in self.processes]
-        return sum(each.user + each.system for each in times)
+        return cpu.seconds_of(self.pids)
+
+    def http(self) -> httpx2.AsyncClient:
+        """A client for what pilots do not ask."""
+        headers = {'Authorization': f'Bearer {self.token}'}
+        return httpx2.AsyncClient(base_url=f'http://127.0.0.1:{self.port}', headers=headers, timeout=300)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class Contender:
         dialect: of `pairs`.
         database: the database that it uses, where it does not let itself be told.
         status: of tasks that it gives out.
+        model: a task of its own form; ours where it is None.
+        indexes: of tasks.
         path: that is answered once it is up.
     """
 
@@ -84,22 +96,38 @@ class Contender:
     dialect: str = 'ours'
     database: str = ''
     status: str = 'queued'
+    model: Mapping[str, Any] | None = None
+    indexes: Sequence[IndexModel] = ()
     path: str = '/healthz'
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this service."""
+        return self.name.startswith('ours')
+
     @contextlib.asynccontextmanager
-    async def up(self, url: str, database: str) -> AsyncIterator[Up]:
-        """Start it on a database, and end it afterwards."""
+    async def up(self, url: str, database: str, tree: str = '') -> AsyncIterator[Up]:
+        """Start it on a database, and end it afterwards.
+
+        Args:
+            url: of mongod.
+            database: its name.
+            tree: a checkout whose service is measured instead of that of this one.
+        """
         port = _free_port()
         words = {'port': str(port), 'url': url, 'database': database}
-        environment = {**os.environ, **{name: value.format(**words) for name, value in self.environment.items()}}
+        root = tree if tree and self.is_ours else str(ROOT)
+        own = {name: value.format(**words) for name, value in self.environment.items()}
+        # What others are told to import is no affair of IceProd's.
+        environment = {**os.environ, 'PYTHONPATH': '' if self.dialect == 'iceprod' else root, **own}
         process = await asyncio.create_subprocess_exec(
             *(part.format(**words) if '{' in part and '\n' not in part else part for part in self.command),
-            env=environment, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            env=environment, cwd=root, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
             await asyncio.to_thread(_wait_for, f'http://127.0.0.1:{port}{self.path}', process)
-            parent = psutil.Process(process.pid)
-            yield Up(port, self._token(), [parent, *parent.children(recursive=True)], self.dialect)
+            pids = cpu.processes_of(process.pid)
+            yield Up(port, self._token(), pids, database, self.dialect, self.status)
         finally:
             await _end(process)
 
@@ -121,12 +149,30 @@ def ours(driver: str, processes: int = 1) -> Contender:
         'MONGODB_URL': '{url}', 'MONGODB_DATABASE': '{database}', 'MONGODB_DRIVER': driver, 'PORT': '{port}',
         'TOKEN_SECRET': SECRET, 'LOG_LEVEL': 'INFO',
     }  # fmt: skip
-    return Contender(name, (*command, *(('--processes', str(processes)) if processes > 1 else ())), environment)
+    more = ('--processes', str(processes)) if processes > 1 else ()
+    return Contender(name, (*command, *more), environment, indexes=models('tasks'))
 
+
+UPSTREAM_TASK: Mapping[str, Any] = {
+    'status_changed': '2026-01-01T00:00:00.000001', 'failures': 0, 'evictions': 0, 'walltime': 0.0, 'walltime_err': 0.0,
+    'walltime_err_n': 0, 'site': '', 'instance_id': '',
+}  # fmt: skip
+"""What IceProd keeps of a task beside what it is given."""
+
+UPSTREAM_INDEXES = (
+    IndexModel('task_id', name='task_id_index', unique=True),
+    IndexModel('dataset_id', name='dataset_id_index'),
+    IndexModel('job_id', name='job_id_index'),
+    IndexModel('status', name='status_index'),
+    IndexModel([('status', 1), ('priority', -1)], name='priority_index'),
+)
+"""What IceProd makes for tasks when it starts. It answers before they are there, so they are made before it starts."""
 
 ONE_FILTER = Contender(
     'one filter, same stack',
     (sys.executable, '-m', 'tests.bench.one_filter', '{url}', '{database}', '{port}', SECRET),
+    model=UPSTREAM_TASK,
+    indexes=UPSTREAM_INDEXES,
     path='/',
 )
 
@@ -139,29 +185,9 @@ def iceprod(python: str) -> Contender:
     """
     environment = {'HOST': '127.0.0.1', 'PORT': '{port}', 'DB_URL': '{url}', 'CI_TESTING': '1', 'OPENID_URL': ''}
     return Contender(
-        'IceProd 3.2.43', (*shlex.split(python), '-c', _ICEPROD), environment, 'iceprod', 'tasks', 'waiting'
-    )
-
-
-async def fireworks(python: Path, url: str, workers: int, seconds: float, database: str) -> dict[str, Any]:
-    """FireWorks 2.1.4: pairs a second of some workers, each a process as its rocket launchers are.
-
-    Returns:
-        `done` and `seconds`, and the CPU of the workers, who are the service here, in seconds.
-    """
-    script = ROOT / 'tests' / 'bench' / 'fireworks_worker.py'
-    prepare = await asyncio.create_subprocess_exec(str(python), str(script), url, database, 'fill', str(workers * 800))
-    assert await prepare.wait() == 0
-    running = [
-        await asyncio.create_subprocess_exec(
-            str(python), str(script), url, database, 'work', str(seconds), stdout=asyncio.subprocess.PIPE
-        )
-        for _ in range(workers)
-    ]
-    said = [await each.communicate() for each in running]
-    # It prints what it likes before.
-    figures = [[float(word) for word in out.splitlines()[-1].split()] for out, _ in said]
-    return {'done': sum(each[0] for each in figures), 'seconds': seconds, 'cpu': sum(each[1] for each in figures)}
+        'IceProd 3.2.43', (*shlex.split(python), '-c', _ICEPROD), environment, 'iceprod', 'tasks', 'waiting',
+        UPSTREAM_TASK, UPSTREAM_INDEXES,
+    )  # fmt: skip
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,5 +1,6 @@
 """What figures of several rounds say: medians, ratios within a round, and whether a goal is met."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,13 @@ SPREAD_AT_MOST = 0.25
 Verdict = Literal['met', 'not met', 'not measured']
 
 
-def summary(values: Sequence[float], form: str = '{:.2f}') -> str:
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value that a part of them does not exceed; NaN of nothing."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else float('nan')
+
+
+def summary(values: Sequence[float], form: str = '{:.3g}') -> str:
     """The median, and the least and greatest of several figures."""
     if not values:
         return '-'
@@ -66,6 +73,7 @@ class Goal:
             values: of each round.
             why_not: why there are none.
         """
+        values = [value for value in values if math.isfinite(value)]
         if not values:
             return why_not or '-', 'not measured'
         reached = {self.reached(value) for value in values}

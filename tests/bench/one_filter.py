@@ -1,7 +1,7 @@
 """The plain way to claim, on the same stack: one `find_one_and_update` whose filter has the whole offer in it.
 
-Tornado and Motor, a token checked and a body checked by its schema, majority writes, upstream's indexes; nothing else
-of the service. Run as `python -m tests.bench.one_filter URL DATABASE PORT SECRET`.
+Tornado and Motor, a token checked and a body checked by its schema, majority writes, the tasks and indexes of upstream;
+nothing else of the service. Run as `python -m tests.bench.one_filter URL DATABASE PORT SECRET`.
 """
 
 import asyncio
@@ -12,13 +12,11 @@ from typing import Any
 
 import jwt
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import ReturnDocument
 from tornado.web import Application, HTTPError, RequestHandler
 
 from iceprod_tasks.rest import bodies
 from iceprod_tasks.rest.identity.tokens import ISSUER
-
-INDEXES = ('task_id', 'dataset_id', 'job_id', 'status', [('status', 1), ('priority', DESCENDING)])
 
 
 class Asked(RequestHandler):
@@ -48,16 +46,22 @@ class Asked(RequestHandler):
         self.finish(bodies.render(task))
 
 
+def _fits(field: str, key: str, offered: Any) -> dict[str, Any]:
+    """What upstream asks of one requirement."""
+    if isinstance(offered, int | float):
+        if key == 'gpu' and offered > 0:
+            return {field: {'$gte': 1, '$lte': offered}}
+        return {'$or': [{field: {'$exists': False}}, {field: {'$lte': offered}}]}
+    return {'$or': [{field: {'$exists': False}}, {field: offered}]}
+
+
 class Claim(Asked):
     """Queued to processing."""
 
     async def post(self) -> None:
         body = self.body('claim')
         where: dict[str, Any] = {'status': 'queued'}
-        fitting = [
-            {'$or': [{f'requirements.{key}': {'$exists': False}}, {f'requirements.{key}': {'$lte': offered}}]}
-            for key, offered in body.get('requirements', {}).items()
-        ]
+        fitting = [_fits(f'requirements.{key}', key, offered) for key, offered in body.get('requirements', {}).items()]
         if fitting:
             where['$and'] = fitting
         sets = {'status': 'processing', 'claim_id': body.get('claim_id', ''), 'status_changed': datetime.now(UTC)}
@@ -81,8 +85,6 @@ class Complete(Asked):
 async def main(url: str, database: str, port: str, secret: str) -> None:
     client: Any = AsyncIOMotorClient(url, w='majority', journal=True)
     tasks = client[database]['tasks']
-    for index in INDEXES:
-        await tasks.create_index(index, unique=index == 'task_id')
     given = {'tasks': tasks, 'secret': secret}
     routes = [
         (r'/task_actions/process', Claim, given),
