@@ -1,10 +1,9 @@
 """Move: set the status of tasks by hand, one or many, and change their fields."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from iceprod_tasks.actions.portions import rest, slices
+from iceprod_tasks.actions.portions import side_by_side, slices
 from iceprod_tasks.actions.reopen import reopen
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
@@ -69,8 +68,9 @@ async def move_tasks(
     transition, note = _transition(caller, status), _note(caller, request)
     tasks = service.store.tasks
     moved = 0
-    for some in slices(task_ids, PORTION):
-        began = time.monotonic()
+
+    async def portion(some: Sequence[str]) -> None:
+        nonlocal moved
         done = await tasks.move_many(transition, note, some, dataset_id)
         if request and done < len(some):
             # What was moved before a crash may not have been followed.
@@ -78,7 +78,8 @@ async def move_tasks(
         if done:
             await _follow(service, some, status, dataset_id)
         moved += done
-        await rest(began)
+
+    await side_by_side(slices(task_ids, PORTION), portion)
     if not moved:
         for some in slices(task_ids, _LOOKED_AT_ONCE):
             if await tasks.exists(among(some, dataset_id)):

@@ -2,18 +2,48 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import TypeVar
 
 T = TypeVar('T')
+
+WORKERS = 2
+"""While one portion waits for the majority, the other is worked on."""
 
 _QUICK_SECONDS = 0.025
 """What a portion takes where the database has time for it, and pilots claim as well."""
 
 
-def slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def slices(items: Sequence[T], size: int) -> Generator[Sequence[T], None, None]:
     """Items in pieces of a size, the last one shorter."""
-    return (items[start : start + size] for start in range(0, len(items), size))
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+async def side_by_side(portions: Generator[T, None, None], one: Callable[[T], Awaitable[None]]) -> None:
+    """Go through portions, a few at once, with a rest after each.
+
+    Args:
+        portions: what to go through; after a failure no more is begun.
+        one: does what is to be done to one of them.
+
+    Raises:
+        Exception: what the first one has raised that failed, once all that were begun have ended.
+    """
+
+    async def work() -> None:
+        try:
+            for portion in portions:
+                began = time.monotonic()
+                await one(portion)
+                await rest(began)
+        finally:
+            portions.close()
+
+    ends = await asyncio.gather(*(work() for _ in range(WORKERS)), return_exceptions=True)
+    for end in ends:
+        if end is not None:
+            raise end
 
 
 async def rest(began: float) -> None:

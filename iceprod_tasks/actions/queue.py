@@ -1,8 +1,9 @@
 """Queue: waiting tasks become queued, the best first."""
 
-import time
+from collections.abc import Sequence
+from typing import Any
 
-from iceprod_tasks.actions.portions import rest, slices
+from iceprod_tasks.actions.portions import side_by_side, slices
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.origins import Origin
@@ -25,15 +26,18 @@ async def queue(service: Service, caller: Caller, number: int, origin: Origin) -
     Returns:
         How many were queued.
     """
-    queueing = service.store.queueing
+    queueing, note = service.store.queueing, Note(who=caller.name, request=origin.request)
     queued = await queueing.queued_by(origin.request) if origin.again else 0
+
+    async def portion(some: Sequence[Any]) -> None:
+        nonlocal queued
+        done = await queueing.queue(some, note)
+        queued += done
+
     while queued < number:
         signatures = await queueing.signatures(managed=_BOTH)
         best = await queueing.best(signatures, min(number - queued, _AT_ONCE), managed=_BOTH)
         if not best:
             break
-        for some in slices(best, PORTION):
-            began = time.monotonic()
-            queued += await queueing.queue(some, Note(who=caller.name, request=origin.request))
-            await rest(began)
+        await side_by_side(slices(best, PORTION), portion)
     return queued

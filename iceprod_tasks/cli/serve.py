@@ -1,6 +1,7 @@
 """`iceprod-tasks serve`: run the service."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -134,6 +135,10 @@ def child() -> None:
 def run(settings: Settings, work: Coroutine[Any, Any, T]) -> T:
     """Run to its end what this process is for."""
     logs.configure(settings.log_level)
+    # What has been loaded by now stays. Looking through it for garbage, again and again, would hold up every request
+    # for as long as twenty claims take.
+    gc.collect()
+    gc.freeze()
     with asyncio.Runner(loop_factory=_fast_loop()) as runner:
         return runner.run(work)
 

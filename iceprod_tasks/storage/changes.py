@@ -17,6 +17,7 @@ Moment = Any
 _AT_ONCE = 1000
 _GROUPS_AT_ONCE = 1_000_000
 _WAIT_MS = 2000
+_LONGEST_COUNT_MS = 60_000
 
 
 class Changes:
@@ -67,7 +68,7 @@ async def changes(client: Client, database: str, pipeline: Sequence[Mapping[str,
     """
     async with session_of(client) as session:
         stream = [{'$changeStream': {}}, *pipeline]
-        command = {'aggregate': 1, 'pipeline': stream, 'cursor': {'batchSize': _AT_ONCE}}
+        command = {'aggregate': 1, 'pipeline': stream, 'cursor': {'batchSize': _AT_ONCE}, 'maxTimeMS': _WAIT_MS}
         cursor = (await run(client, database, command, session))['cursor']
         try:
             yield Changes(client, database, session, cursor['id'], cursor['firstBatch'])
@@ -100,6 +101,7 @@ async def as_of(
     command = {
         'aggregate': collection, 'pipeline': list(pipeline), 'cursor': {'batchSize': _GROUPS_AT_ONCE},
         'allowDiskUse': True, 'readConcern': {'level': 'snapshot', 'atClusterTime': moment},
+        'maxTimeMS': _LONGEST_COUNT_MS,
     }  # fmt: skip
     async with session_of(client) as session:
         cursor = (await run(client, database, command, session))['cursor']

@@ -48,6 +48,7 @@ LEFT_OUT: Mapping[str, str] = {
     'deletions': 'traces of deleted datasets, of use for an hour',
     'imports': 'which exports were read into this very database',
     'schema': 'which releases may work on this very database',
+    'marks': 'by which processes that are asked for counts know that they are up to date',
     'idempotency_keys': 'answers to requests that may be repeated, which nobody does after an import',
 }
 """The collections that no export has, each with what it is."""

@@ -47,6 +47,8 @@ def restored(task: Document, now: datetime) -> Document:
         'epoch': task.get('epoch') or 0,
     }
     back |= {**NO_CLAIM, 'status': row.target, 'status_changed': when, 'updated': when, **_outcome(row)}
+    if {'dataset_id', 'name'} <= task.keys():
+        back['was'] = ' '.join((task['status'], task['dataset_id'], task['name']))
     return {**back, 'log': [*log, entry][-LOG_LENGTH:], **_dropped(task, log)}
 
 

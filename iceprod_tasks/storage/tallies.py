@@ -17,18 +17,17 @@ import contextlib
 import logging
 import secrets
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.domain.statuses import STATUSES
-from iceprod_tasks.storage.changes import Changes, Moment, as_of, changes, now
+from iceprod_tasks.storage.changes import Changes, as_of, changes, now
 from iceprod_tasks.storage.client import Collection, Document, utc_now
 from iceprod_tasks.storage.driver import Client, close
+from iceprod_tasks.storage.tally import Tally, Unknown, nameless, step_of
 from iceprod_tasks.storage.together import Together
-from iceprod_tasks.storage.transitions import was
 
 log = logging.getLogger('iceprod_tasks.tallies')
 
@@ -38,13 +37,16 @@ _LONGEST_WAIT_SECONDS = 5.0
 _LONGEST_COUNT_SECONDS = 60.0
 _REST_SECONDS = 5.0
 _FRESH_SECONDS = 0.1
+_GATHER_SECONDS = 0.1
+_MANY = 500
 
 _TASKS, _MARKS = 'tasks', 'marks'
 _UPDATED = '$updateDescription.updatedFields'
 _OF_INTEREST: list[Document] = [
     {
         '$match': {
-            'ns.coll': {'$in': [_TASKS, _MARKS, None]},
+            # What happens to all of them is told of the database, and one that takes their place by its own name.
+            '$and': [{'$or': [{'ns.coll': {'$in': [_TASKS, _MARKS, None]}}, {'to.coll': _TASKS}]}],
             '$or': [
                 {'operationType': {'$ne': 'update'}},
                 {'ns.coll': _MARKS},
@@ -67,48 +69,6 @@ Key = tuple[str, ...]
 """What is counted: all tasks, those of a dataset, or those of a dataset by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A task that came to a status, from another one unless it is new."""
-
-    moment: Moment
-    dataset_id: str
-    name: str
-    source: str | None
-    target: str
-    task_index: int = 0
-
-
-@dataclass(slots=True)
-class _Tally:
-    """A tally, and what has happened while it is being made."""
-
-    numbers: Counter[tuple[str, str]] = field(default_factory=Counter)
-    places: dict[str, int] = field(default_factory=dict)
-    pending: list[_Step] | None = field(default_factory=list)
-
-    def add(self, step: _Step) -> None:
-        if self.pending is not None:
-            self.pending.append(step)
-            return
-        self.numbers[step.name, step.target] += 1
-        if step.source is not None:
-            self.numbers[step.name, step.source] -= 1
-        else:
-            self.places[step.name] = min(self.places.get(step.name, step.task_index), step.task_index)
-
-    def begin(self, rows: Sequence[Document], moment: Moment) -> None:
-        """Go on from what was counted at a moment."""
-        for row in rows:
-            name = row['_id'].get('name', '')
-            self.numbers[name, row['_id']['status']] = row['count']
-            self.places[name] = min(self.places.get(name, row['place']), row['place'])
-        pending, self.pending = self.pending or [], None
-        for step in pending:
-            if step.moment > moment:
-                self.add(step)
-
-
 class Tallies:
     """The tallies of a process.
 
@@ -127,7 +87,9 @@ class Tallies:
         self._number = 0
         self._reached = 0
         self._passed = asyncio.Event()
-        self._tallies: OrderedDict[Key, _Tally] = OrderedDict()
+        self._wanted = asyncio.Event()
+        self._gaps = 0
+        self._tallies: OrderedDict[Key, Tally] = OrderedDict()
         self._following: asyncio.Task[None] | None = None
         self._begun = asyncio.Event()
         self._no_sooner = 0.0
@@ -136,7 +98,7 @@ class Tallies:
         self._caught_up_writes = -1
         self._caught_up_at = 0.0
         self._catching_up: Together[None, None] = Together(self._catch_up, at_most=100_000)
-        self._counting: Together[Key, _Tally] = Together(self._count, at_most=100_000)
+        self._counting: Together[Key, Tally] = Together(self._count, at_most=100_000)
         self.fresh_seconds = _FRESH_SECONDS
 
     def wrote(self) -> None:
@@ -174,7 +136,7 @@ class Tallies:
         if self._client is not None:
             await close(self._client)
 
-    async def _tally(self, key: Key) -> _Tally | None:
+    async def _tally(self, key: Key) -> Tally | None:
         self._asked = time.monotonic()
         try:
             async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
@@ -200,24 +162,31 @@ class Tallies:
             await self._catching_up.ask('mark', None)
 
     async def _catch_up(self, askers: Sequence[None]) -> Sequence[None]:
-        writes, began = self._writes, time.monotonic()
+        writes, began, gaps = self._writes, time.monotonic(), self._gaps
         self._number = number = self._number + 1
+        self._wanted.set()
         await self._marks.update_one({'_id': self._name}, {'$set': {'number': number, 'when': utc_now()}}, upsert=True)
         while self._reached < number:
+            if self._gaps != gaps:
+                # The mark may be in what is missing: nobody would ever hear of it.
+                raise Unavailable
             self._passed.clear()
             await self._passed.wait()
         self._caught_up_writes, self._caught_up_at = writes, began
         return askers
 
-    async def _count(self, askers: Sequence[Key]) -> list[_Tally | Exception]:
+    async def _count(self, askers: Sequence[Key]) -> list[Tally | Exception]:
         """Make a tally: what comes while it is counted waits in it."""
         key = askers[0]
-        tally = self._tallies[key] = _Tally()
+        tally = self._tallies[key] = Tally()
         if len(self._tallies) > _KEPT_AT_MOST:
             self._tallies.popitem(last=False)
         try:
             moment = await now(self._client, self._database)
-            tally.begin(await as_of(self._client, self._database, _TASKS, _counted(key), moment), moment)
+            rows = await as_of(self._client, self._database, _TASKS, _counted(key), moment)
+            if not tally.begin(rows, moment) and self._tallies.get(key) is tally:
+                # What it has is right for this answer: all that had happened when it was asked for is in it.
+                del self._tallies[key]
         except BaseException:
             if self._tallies.get(key) is tally:
                 del self._tallies[key]
@@ -243,15 +212,28 @@ class Tallies:
             async with changes(self._client, self._database, _OF_INTEREST) as stream:
                 self._begun.set()
                 while time.monotonic() - self._asked < _IDLE_SECONDS:
-                    for change in await self._next(stream):
+                    heard = await self._next(stream)
+                    for change in heard:
                         self._hear(change)
+                    if len(heard) < _MANY:
+                        await self._gather()
         except Unavailable as error:
             self._no_sooner = time.monotonic() + _REST_SECONDS
             log.info('counting by the database again: %s', error.__cause__ or error, extra={'action': 'tallies'})
         finally:
+            self._gaps += 1
             self.forget()
             self._begun.set()
             self._passed.set()
+
+    async def _gather(self) -> None:
+        """Let changes gather: to be told each of them alone costs more than all else. Whoever waits is not kept."""
+        if self._reached < self._number:
+            return
+        self._wanted.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_SECONDS):
+                await self._wanted.wait()
 
     async def _next(self, stream: Changes) -> list[Document]:
         return await stream.next()
@@ -263,30 +245,17 @@ class Tallies:
                 self._reached = max(self._reached, change['number'])
                 self._passed.set()
             return
-        step = _step(change) if kind in ('insert', 'update') and 'renamed' not in change else None
+        step = step_of(change) if kind in ('insert', 'update') and 'renamed' not in change else None
         if step is None:
-            self.forget()
+            unknown = Unknown(change['clusterTime'])
+            for key in [key for key, tally in self._tallies.items() if not tally.add(unknown)]:
+                del self._tallies[key]
             return
-        for key, tally in self._tallies.items():
-            if key[0] == 'all' or key[1] == step.dataset_id:
-                tally.add(step if key[0] == 'names' else _nameless(step))
-
-
-def _step(change: Document) -> _Step | None:
-    """What a change does to numbers; None when that cannot be told."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        if change['operationType'] == 'insert':
-            return _Step(
-                change['clusterTime'], change['dataset_id'], change['name'], None, change['status'],
-                change['task_index'],
-            )  # fmt: skip
-        source, dataset_id, name = was(change['was'])
-        return _Step(change['clusterTime'], dataset_id, name, source, change['to'])
-    return None
-
-
-def _nameless(step: _Step) -> _Step:
-    return _Step(step.moment, step.dataset_id, '', step.source, step.target)
+        keys: tuple[Key, ...] = (('all',), ('dataset', step.dataset_id), ('names', step.dataset_id))
+        for key in keys:
+            tally = self._tallies.get(key)
+            if tally is not None:
+                tally.add(step if key[0] == 'names' else nameless(step))
 
 
 def _counted(key: Key) -> list[Document]:

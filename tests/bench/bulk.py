@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 import pymongo
 
+from iceprod_tasks.cli.serve import run
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
@@ -236,7 +237,7 @@ async def measure(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Read the arguments and run."""
     if sys.argv[1:2] == ['serve']:
-        asyncio.run(serve(sys.argv[2]))
+        run(Settings(log_level='WARNING'), serve(sys.argv[2]))
     elif sys.argv[1:2] == ['fly']:
         asyncio.run(fly(Load(**json.loads(sys.argv[2]))))
     else:

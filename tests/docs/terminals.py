@@ -24,8 +24,9 @@ def first_terminal(command: str, environment: dict[str, str]) -> Iterator[str]:
     service = subprocess.Popen(command.split(), env=environment, stderr=subprocess.PIPE, text=True)
     with service:
         try:
-            line = service.stderr.readline() if service.stderr else ''
-            yield re.findall(r'serves (http://\S+),', line)[0]
+            # Lines of the log may come first.
+            said = (re.search(r'serves (http://\S+),', line) for line in service.stderr or ())
+            yield next(found[1] for found in said if found)
         finally:
             service.send_signal(signal.SIGINT)
             # What is left in the pipe must not keep it from ending.

@@ -42,6 +42,7 @@ class Final:
         datasets: likewise.
         submissions: what was asked for.
         task_counts: the services' tasks by status, by dataset id; that of all datasets under ''.
+        counts_of_each: the same as each of the services tells it.
         job_counts: the services' jobs by status, by dataset id.
         exit_codes: of what was told to end.
         strays: how many processes outlived their pilot by more than a lease.
@@ -53,6 +54,7 @@ class Final:
     datasets: list[Document] = field(default_factory=list)
     submissions: list[Submission] = field(default_factory=list)
     task_counts: dict[str, Counts] = field(default_factory=dict)
+    counts_of_each: list[dict[str, Counts]] = field(default_factory=list)
     job_counts: dict[str, Counts] = field(default_factory=dict)
     exit_codes: list[int] = field(default_factory=list)
     strays: int = 0
@@ -63,7 +65,7 @@ class Final:
         path.write_text(json.dumps(asdict(self), default=str, indent=1))
 
 
-async def look(cluster: Cluster, client: AsyncClient, submissions: Sequence[Submission]) -> Final:
+async def look(cluster: Cluster, client: AsyncClient, submissions: Sequence[Submission], token: str) -> Final:
     """The database as it is, read past the services, and their counts."""
     tasks, jobs, datasets = await asyncio.to_thread(_documents, cluster)
     ids = [dataset['dataset_id'] for dataset in datasets]
@@ -72,9 +74,19 @@ async def look(cluster: Cluster, client: AsyncClient, submissions: Sequence[Subm
         jobs=jobs,
         datasets=datasets,
         submissions=list(submissions),
-        task_counts={each: await client.task_counts(each) for each in ('', *ids)},
+        task_counts=await _counts(client, ids),
+        counts_of_each=[await _counts_at(server, token, ids) for server in cluster.servers],
         job_counts={each: await client.job_counts(each) for each in ids},
     )
+
+
+async def _counts_at(server: str, token: str, ids: Sequence[str]) -> dict[str, Counts]:
+    async with AsyncClient(server, token) as client:
+        return await _counts(client, ids)
+
+
+async def _counts(client: AsyncClient, ids: Sequence[str]) -> dict[str, Counts]:
+    return {each: await client.task_counts(each) for each in ('', *ids)}
 
 
 def _documents(cluster: Cluster) -> list[list[Document]]:

@@ -21,7 +21,8 @@ def nothing_is_processing(history: History, final: Final) -> Found:
 def counts_are_right(history: History, final: Final) -> Found:
     """What the services count is what is there."""
     tasks, jobs = _by_dataset(final.tasks), _by_dataset(final.jobs)
-    for dataset_id, counts in final.task_counts.items():
+    counted = [each for said in (final.task_counts, *final.counts_of_each) for each in said.items()]
+    for dataset_id, counts in counted:
         found = _statuses(final.tasks if dataset_id == '' else tasks[dataset_id])
         if _without_zeros(counts) != found:
             yield '', f'tasks of dataset {dataset_id or "all"}: counted {counts}, there are {found}'

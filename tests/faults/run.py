@@ -79,7 +79,7 @@ async def _under_faults(cluster: Cluster, seed: int, load_seconds: float) -> Fin
             async with asyncio.timeout(SETTLE_SECONDS):
                 await workload.mend()
         await cluster.until_done(SETTLE_SECONDS)
-        final = await look(cluster, client, workload.submissions)
+        final = await look(cluster, client, workload.submissions, token)
     return replace(final, primes=await asyncio.to_thread(_primes, cluster.servers[0], token, workload.primes))
 
 

@@ -176,7 +176,7 @@ async def play(folder: Path, part: str, *, weakened: bool) -> list[Violation]:
                 await scripted.script(stage)
             if await stage.work():
                 await stage.cluster.until_done(_END_SECONDS)
-            final = await look(stage.cluster, stage.client, [submission])
+            final = await look(stage.cluster, stage.client, [submission], token('admin'))
     return list(check(read(folders.history), final))
 
 

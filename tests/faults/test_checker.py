@@ -198,6 +198,7 @@ def test_a_task_that_nobody_works_on_and_that_is_processing() -> None:
 
 def test_counts_that_are_wrong() -> None:
     assert violated(GOOD, final(task_counts={'d': {'complete': 2}})) == {'counts equal a recount'}
+    assert violated(GOOD, final(counts_of_each=[{}, {'d': {'complete': 2}}])) == {'counts equal a recount'}
     assert violated(GOOD, final(job_counts={'d': {'errors': 1}})) == {'counts equal a recount'}
 
 

@@ -16,7 +16,7 @@ from iceprod_tasks.actions import archive as archiving
 from iceprod_tasks.actions.delete import delete, take_up
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import ArchiveFailed, InvalidRequest
-from iceprod_tasks.domain.tasks import SECRET_FIELDS
+from iceprod_tasks.domain.tasks import HIDDEN_FIELDS, SECRET_FIELDS
 from iceprod_tasks.storage import archives
 from iceprod_tasks.storage.archives import Archives
 from tests.conftest import Api
@@ -83,7 +83,7 @@ async def test_an_archive_has_the_fields_of_the_documents_but_no_secrets(api: Ap
 
     of = {kind: [each['document'] for each in documents if each['kind'] == kind] for kind in KINDS.values()}
     for name, kind in KINDS.items():
-        left_out = {'_id', *(SECRET_FIELDS if kind == 'task' else ())}
+        left_out = {'_id', *(SECRET_FIELDS | HIDDEN_FIELDS if kind == 'task' else ())}
         wanted = sorted(sorted(set(document) - left_out) for document in stored[name])
         assert sorted(sorted(document) for document in of[kind]) == wanted
     claims = [claim for task in stored['tasks'] for claim in task['claims']]

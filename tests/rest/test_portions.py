@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,6 +36,8 @@ class Watched:
 def watched(api: Api, monkeypatch: pytest.MonkeyPatch) -> Watched:
     for module in (move, queue, storage_tasks):
         monkeypatch.setattr(module, 'PORTION', PORTION)
+    # One after the other, so that a test knows which comes when.
+    monkeypatch.setattr(portions, 'WORKERS', 1)
     watched = Watched()
     tasks = api.service.store.tasks._tasks
     update_many = tasks.update_many
@@ -70,10 +73,9 @@ async def statuses(api: Api) -> list[str]:
     return [task['status'] async for task in api.database.tasks.find(sort=[('_id', 1)])]
 
 
-# Each change: method, path, body, the status before it, and whether a task has been through it
-
-
 Change = tuple[str, str, Callable[[list[str]], Any], str]
+"""Method, path, body for some tasks, and the status that they have before."""
+
 CHANGES: dict[str, Change] = {
     'bulk status': ('POST', BULK, lambda tasks: {'tasks': tasks}, 'queued'),
     'bulk status of a dataset': ('POST', '/datasets/d1' + BULK, lambda tasks: {'tasks': tasks}, 'queued'),
@@ -112,9 +114,9 @@ async def test_pilots_have_room_after_each_portion(
         moment['now'] += 1.0
 
     moment = {'now': time.monotonic()}
-    monkeypatch.setattr(portions, 'asyncio', type('', (), {'sleep': staticmethod(sleep)}))
-    for module in (portions, move, queue, require):
-        monkeypatch.setattr(module, 'time', type('', (), {'monotonic': staticmethod(lambda: moment['now'])}))
+    monkeypatch.setattr(portions, 'asyncio', SimpleNamespace(sleep=sleep, gather=asyncio.gather))
+    for module in (portions, require):
+        monkeypatch.setattr(module, 'time', SimpleNamespace(monotonic=lambda: moment['now']))
     tasks = await tasks_of(api, status)
     watched.before = slow
 

@@ -94,7 +94,7 @@ def but_for_claims(documents: Documents) -> Documents:
     """The same without what an import changes in tasks."""
     changed = {
         'status', 'status_changed', 'updated', 'claim_id', 'instance_id', 'claims', 'epoch', 'lease_until',
-        'lease_seconds', 'stop', 'log',
+        'lease_seconds', 'stop', 'log', 'was',
     }  # fmt: skip
     tasks = [{key: value for key, value in task.items() if key not in changed} for task in documents['tasks']]
     return {**documents, 'tasks': tasks}

@@ -48,7 +48,6 @@ UNKNOWN = [
     CursorNotFound('cursor not found', 43),
     labelled(OperationFailure('something of the future', 99999), 'RetryableWriteError'),
     labelled(OperationFailure('something of the future', 99999), 'TransientTransactionError'),
-    labelled(OperationFailure('something of the future', 99999), 'UnknownTransactionCommitResult'),
     BulkWriteError({'writeErrors': [], 'writeConcernErrors': [NOT_REPLICATED], 'nInserted': 3}),
     BulkWriteError({'writeErrors': [{'code': 11602}], 'writeConcernErrors': [], 'nInserted': 3}),
 ]

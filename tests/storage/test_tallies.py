@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -174,6 +174,90 @@ async def test_a_lost_cursor_is_followed_by_a_new_count(api: Api, other: Store) 
     await api.add_task()
 
     assert await other.counts.by_status('d1') == {'queued': 2}
+
+
+async def test_whoever_waits_when_the_record_breaks_off_counts_and_the_next_one_follows_again(
+    api: Api, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.add_task()
+    await assert_exact(other)
+    broken = asyncio.Event()
+
+    async def gone(_: Any) -> Any:
+        await broken.wait()
+        raise Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(other.tallies, '_next', gone)
+        await api.add_task()
+        # The last thing that is heard; from now on nothing is.
+        waiting = asyncio.create_task(other.counts.by_status('d1'))
+        await _until(lambda: other.tallies._number > other.tallies._reached)
+        broken.set()
+        assert await asyncio.wait_for(waiting, 4) == {'queued': 2}
+
+    other.tallies._no_sooner = 0
+    for number in range(3, 6):
+        await other.tasks.add(task())
+        assert await asyncio.wait_for(other.tallies.by_status('d1'), 4) == {'queued': number}
+
+
+async def test_what_is_heard_late_is_not_counted_twice(api: Api, other: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await other.tallies.by_status('d2')
+    counted = asyncio.Event()
+    next_ = other.tallies._next
+
+    async def late(stream: Any) -> Any:
+        heard = await next_(stream)
+        await counted.wait()
+        return heard
+
+    monkeypatch.setattr(other.tallies, '_next', late)
+    await other.tasks.add(task())
+    await api('POST', '/task_actions/process', {'claim_id': 'a' * 32})
+    assert await other.tallies.by_status('d1') == {'processing': 1}
+    counted.set()
+
+    await assert_exact(other)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_change_is_told_to_the_tallies_of_its_dataset_alone(api: Api, other: Store) -> None:
+    # However many datasets are watched, a change costs the same.
+    for number in range(3):
+        await api.add_task(dataset_id=f'd{number}')
+        await other.tallies.by_status(f'd{number}')
+    told: list[str] = []
+
+    class Listening(module.OrderedDict[Any, Any]):
+        def get(self, key: Any, default: Any = None) -> Any:
+            told.append(key)
+            return super().get(key, default)
+
+        def items(self) -> Any:
+            raise AssertionError('all of them are looked at')
+
+    other.tallies._tallies = Listening(other.tallies._tallies)
+    await api.add_task(dataset_id='d1')
+
+    assert await other.tallies.by_status('d1') == {'queued': 2}
+    assert ('dataset', 'd0') not in told
+
+
+async def test_a_task_without_a_name_is_counted_like_any_other(api: Api, other: Store) -> None:
+    await api.database.tasks.insert_one({**task(), 'name': None})
+    await assert_exact(other)
+
+    assert (await api('POST', '/task_actions/process', {'claim_id': 'a' * 32})).status == 200
+
+    assert await other.counts.by_status('d1') == {'processing': 1}
+    assert other.tallies._following is not None
+    assert not other.tallies._following.done()
 
 
 async def _cursors(api: Api) -> AsyncIterator[int]:
