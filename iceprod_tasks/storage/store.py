@@ -40,7 +40,7 @@ _COLLECTIONS = (
 )  # fmt: skip
 
 
-_PATIENCE_MS = 10_000
+_PATIENCE_MS = 30_000
 
 
 class Store:
