@@ -159,8 +159,8 @@ async def processes(stage: Stage) -> None:
 
         async def work(up: Up, contender: Contender = contender) -> None:
             said = await stage.pairs(up, 32)
-            rates[contender] = said.rate
+            rates[contender.name] = said.rate
             stage.note_said('32 pilots', contender.name, said)
 
         await stage.with_up(contender, [Filling(25_000)], work)
-    stage.compare('two processes', rates[TWO], rates[MOTOR])
+    stage.compare('two processes', rates[TWO.name], rates[MOTOR.name])
