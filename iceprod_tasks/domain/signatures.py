@@ -68,7 +68,7 @@ def signature_with(name: str, member: Requirements, values: Requirements) -> str
     Returns:
         One of the same class. What has grown stays rounded: all of a group are rounded alike in what is not set.
     """
-    if _is_exact(name):
+    if is_exact(name):
         return signature({**member, **values})
     return grown_signature({**member, **values}) if _is_ladder(name) else name
 
@@ -79,12 +79,12 @@ def bucket_of(name: str) -> str:
     Args:
         name: an exact or ladder signature; all others stay as they are.
     """
-    return f'b{name[1:3]}' if _is_exact(name) or _is_ladder(name) else name
+    return f'b{name[1:3]}' if is_exact(name) or _is_ladder(name) else name
 
 
 def holds_anything(name: str) -> bool:
     """Whether tasks of a signature may need anything: buckets, and what is not known."""
-    return not (_is_exact(name) or _is_ladder(name))
+    return not (is_exact(name) or _is_ladder(name))
 
 
 def may_fit(name: str, member: Requirements, offer: Requirements) -> bool:
@@ -98,26 +98,21 @@ def may_fit(name: str, member: Requirements, offer: Requirements) -> bool:
     Returns:
         False only when none of its tasks fits.
     """
-    if _is_exact(name):
+    if is_exact(name):
         return fits(member, offer)
     return fits({**member, **_least(member)}, offer) if _is_ladder(name) else True
 
 
 def must_fit(name: str, member: Requirements, offer: Requirements) -> bool:
     """Whether all tasks of a signature fit an offer, where one may; arguments as for `may_fit`."""
-    if _is_exact(name):
+    if is_exact(name):
         return True
     return fits({**member, **_rounded(member)}, offer) if _is_ladder(name) else False
 
 
-def is_exact(name: str) -> bool:
-    """Whether all tasks of a signature fit whenever one does."""
-    return _is_exact(name)
-
-
 def is_signed_right(name: str, requirements: Requirements) -> bool:
     """Whether a task with these requirements may have this signature."""
-    if _is_exact(name):
+    if is_exact(name):
         return name == signature(requirements)
     return name == grown_signature(requirements) if _is_ladder(name) else True
 
@@ -179,7 +174,8 @@ def _growing(requirements: Requirements) -> list[str]:
     return [key for key in GROWING if is_number(requirements.get(key))]
 
 
-def _is_exact(name: str) -> bool:
+def is_exact(name: str) -> bool:
+    """Whether all tasks of a signature fit whenever one does."""
     return len(name) == 16 and name[0] in _HEX
 
 

@@ -155,17 +155,17 @@ class Collection:
         with driver_errors():
             return int(await self._raw.estimated_document_count())
 
-    async def insert_one(self, document: Document, **options: Any) -> None:
+    async def insert_one(self, document: Document) -> None:
         """Store a new document.
 
         Raises:
             Duplicate: a unique index has its value already.
         """
         with driver_errors():
-            await self._raw.insert_one(document, **options)
+            await self._raw.insert_one(document)
 
     async def insert_absent(self, documents: Sequence[Document]) -> int:
-        """Store those that are not there yet; not in a transaction, which the first duplicate ends.
+        """Store those that are not there yet.
 
         Returns:
             How many were stored now.
@@ -179,7 +179,7 @@ class Collection:
                 return stored_beside_duplicates(error)
             return len(result.inserted_ids)
 
-    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False, **options: Any) -> int:
+    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False) -> int:
         """Change one document; how many matched.
 
         Raises:
@@ -187,12 +187,12 @@ class Collection:
         """
         with driver_errors():
             try:
-                return int((await self._raw.update_one(where, update, upsert=upsert, **options)).matched_count)
+                return int((await self._raw.update_one(where, update, upsert=upsert)).matched_count)
             except DuplicateKeyError:
-                if not upsert or options.get('session'):
+                if not upsert:
                     raise
                 # Two may insert at once; the slower one finds the other's document when it looks again.
-                return int((await self._raw.update_one(where, update, upsert=True, **options)).matched_count)
+                return int((await self._raw.update_one(where, update, upsert=True)).matched_count)
 
     async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
         """Change all that match; how many matched."""
@@ -213,21 +213,19 @@ class Collection:
             )
         return _projected(found, projection) if found and projection else found
 
-    async def replace_one(self, where: Filter, document: Document, **options: Any) -> None:
+    async def replace_one(self, where: Filter, document: Document) -> None:
         """Put a document in place of the one that matches, or store it."""
         with driver_errors():
             try:
-                await self._raw.replace_one(where, document, upsert=True, **options)
+                await self._raw.replace_one(where, document, upsert=True)
             except DuplicateKeyError:
-                if options.get('session'):
-                    raise
                 # As in `update_one`.
-                await self._raw.replace_one(where, document, upsert=True, **options)
+                await self._raw.replace_one(where, document, upsert=True)
 
-    async def delete_many(self, where: Filter, **options: Any) -> int:
+    async def delete_many(self, where: Filter) -> int:
         """Remove all that match; how many there were."""
         with driver_errors():
-            return int((await self._raw.delete_many(where, **options)).deleted_count)
+            return int((await self._raw.delete_many(where)).deleted_count)
 
 
 def collection(client: Client, database: str, name: str) -> Collection:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.indexes import BEST_FIRST
 
 _SIGNATURES_A_QUERY = 100
 
@@ -76,5 +77,4 @@ def _queued_of(signature: Any) -> Document:
 
 
 def _best_of(signature: str, number: int) -> list[Document]:
-    best_first = {'$sort': {'priority': -1, '_id': 1}}
-    return [{'$match': _queued_of(signature)}, best_first, {'$limit': number}, _COUNTED]
+    return [{'$match': _queued_of(signature)}, {'$sort': dict(BEST_FIRST)}, {'$limit': number}, _COUNTED]

@@ -10,6 +10,12 @@ from iceprod_tasks.storage.client import ASCENDING, DESCENDING
 
 _UP, _DOWN = ASCENDING, DESCENDING
 
+BEST_FIRST = (('priority', _DOWN), ('_id', _UP))
+"""The order in which tasks are queued and claimed; of equal priorities the oldest goes first."""
+
+SCANS_MERGED = 200
+"""With more scans of an index in one query, MongoDB gives up the merge sort and sorts everything that matches."""
+
 UNFINISHED_UNSEEN = ('idle', 'processing', 'reset')
 """Unfinished statuses that the indexes of waiting and queued tasks do not cover."""
 

@@ -20,19 +20,16 @@ from iceprod_tasks.domain.conditions import Condition
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document, Duplicate
 from iceprod_tasks.storage.heads import Heads, Place, Search
+from iceprod_tasks.storage.indexes import BEST_FIRST, SCANS_MERGED
 from iceprod_tasks.storage.kinds import Fitting, Kinds
 from iceprod_tasks.storage.matching import fitting, meeting
 from iceprod_tasks.storage.together import Together
 from iceprod_tasks.storage.transitions import Claim, Note, Particulars, guard, update, update_each
 
-SIGNATURES_A_QUERY = 200
-"""With one more, MongoDB gives up the merge sort and sorts everything that matches."""
-
 TASKS_AN_UPDATE = 250
 """Tasks given by one update: more would keep others waiting."""
 
 _REQUESTS_A_ROUND = 64
-_BEST_FIRST = [('priority', -1), ('_id', 1)]
 _PLACE = {'_id': True, 'priority': True}
 _CLAIM = TRANSITIONS['claim']
 
@@ -163,7 +160,7 @@ class Openings:
         """Give tasks to requests of a group until they have all, or no more is found."""
         wanted = requests[0].wanted
         while todo := [(request, claim) for request in requests for claim in request.open_claims]:
-            if len(todo) == 1 and len(fits.names) <= SIGNATURES_A_QUERY:
+            if len(todo) == 1 and len(fits.names) <= SCANS_MERGED:
                 return await self._give_one(todo[0][0], todo[0][1], fits, bounded=bounded)
             places = await self._pick(wanted, fits, min(len(todo), TASKS_AN_UPDATE), bounded=bounded)
             if not places:
@@ -179,7 +176,7 @@ class Openings:
         try:
             for ranges in _ranges(search):
                 task = await self._tasks.find_one_and_update(
-                    {**where, **ranges}, update(_CLAIM, request.note, claim), sort=_BEST_FIRST, **_hint(request.wanted)
+                    {**where, **ranges}, update(_CLAIM, request.note, claim), sort=BEST_FIRST, **_hint(request.wanted)
                 )
                 if task is not None:
                     break
@@ -260,11 +257,11 @@ class Openings:
     async def _best(self, where: Document, names: Sequence[str], number: int, wanted: Wanted) -> list[Place]:
         """The best tasks of a filter, asked for in groups of signatures that MongoDB can merge."""
         found: list[Place] = []
-        for start in range(0, len(names), SIGNATURES_A_QUERY):
-            group = {**where, 'signature': {'$in': list(names[start : start + SIGNATURES_A_QUERY])}}
-            tasks = self._tasks.find(group, _PLACE, sort=_BEST_FIRST, limit=number, **_hint(wanted))
+        for start in range(0, len(names), SCANS_MERGED):
+            group = {**where, 'signature': {'$in': list(names[start : start + SCANS_MERGED])}}
+            tasks = self._tasks.find(group, _PLACE, sort=BEST_FIRST, limit=number, **_hint(wanted))
             found += [Place(task['priority'], task['_id']) async for task in tasks]
-        if len(names) > SIGNATURES_A_QUERY:
+        if len(names) > SCANS_MERGED:
             found.sort(key=lambda place: (-place.priority, place.oid))
         return found[:number]
 

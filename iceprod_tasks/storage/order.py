@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from iceprod_tasks.storage.client import Collection, Document
+from iceprod_tasks.storage.indexes import BEST_FIRST, SCANS_MERGED
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.queueing import Queueing
 
-_SIGNATURES_A_QUERY = 200
-_BEST_FIRST = [('priority', -1), ('_id', 1)]
 _BOTH = (True, False)
 _FIELDS = dict.fromkeys(
     (
@@ -41,10 +40,10 @@ class Order:
         where: Document = {} if dataset_ids is None else {'dataset_id': {'$in': list(dataset_ids)}}
         signatures = list(await self._kinds.queued(fresh=True))
         found: list[Document] = []
-        for start in range(0, len(signatures), _SIGNATURES_A_QUERY):
-            kinds = {'status': 'queued', 'signature': {'$in': signatures[start : start + _SIGNATURES_A_QUERY]}}
+        for start in range(0, len(signatures), SCANS_MERGED):
+            kinds = {'status': 'queued', 'signature': {'$in': signatures[start : start + SCANS_MERGED]}}
             found += [
-                task async for task in self._tasks.find({**kinds, **where}, _FIELDS, sort=_BEST_FIRST, limit=number)
+                task async for task in self._tasks.find({**kinds, **where}, _FIELDS, sort=BEST_FIRST, limit=number)
             ]
         return _ordered(found)[:number]
 

@@ -8,12 +8,12 @@ from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document
 from iceprod_tasks.storage.depths import Depths
 from iceprod_tasks.storage.holding import blocked, portions
+from iceprod_tasks.storage.indexes import BEST_FIRST, SCANS_MERGED
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.transitions import Note, guard, touched, update
 
-# Two values of `managed` a signature, and 200 scans are what MongoDB merges.
-_SIGNATURES_A_QUERY = 100
-_BEST_FIRST = [('priority', -1), ('_id', 1)]
+# Two values of `managed` a signature.
+_SIGNATURES_A_QUERY = SCANS_MERGED // 2
 _READ = dict.fromkeys(('task_id', 'priority', 'depends', 'managed', 'signature'), True)
 _HELD_AT_ONCE = 2000
 _QUEUE = TRANSITIONS['queue']
@@ -140,7 +140,7 @@ class Queueing:
     async def _filling_many(self, gaps: Mapping[str, Gap]) -> list[Document] | None:
         """What fills some gaps, where not much waits of all these signatures; None where it does."""
         where: Document = {'status': 'waiting', 'managed': True, 'signature': {'$in': list(gaps)}}
-        tasks = [task async for task in self._tasks.find(where, _READ, sort=_BEST_FIRST, limit=_READ_AT_ONCE)]
+        tasks = [task async for task in self._tasks.find(where, _READ, sort=BEST_FIRST, limit=_READ_AT_ONCE)]
         if len(tasks) == _READ_AT_ONCE:
             return None
         held = await blocked(self._tasks, tasks)
@@ -153,14 +153,14 @@ class Queueing:
 
     async def _best_of(self, where: Document, number: int) -> list[Document]:
         """The best of one query, looked at twice only where something holds tasks at the head back."""
-        head = [task async for task in self._tasks.find(where, _READ, sort=_BEST_FIRST, limit=number)]
+        head = [task async for task in self._tasks.find(where, _READ, sort=BEST_FIRST, limit=number)]
         held = await blocked(self._tasks, head)
         free = [task for task in head if task['task_id'] not in held]
         return free if not held or len(head) < number else await self._first_free(where, number)
 
     async def _first_free(self, where: Document, number: int) -> list[Document]:
         free: list[Document] = []
-        tasks = self._tasks.find(where, _READ, sort=_BEST_FIRST, batch_size=_HELD_AT_ONCE)
+        tasks = self._tasks.find(where, _READ, sort=BEST_FIRST, batch_size=_HELD_AT_ONCE)
         async with aclosing(portions(tasks, _HELD_AT_ONCE)) as some:
             async for portion in some:
                 held = await blocked(self._tasks, portion)

@@ -11,7 +11,7 @@ from tests.attacks.judge import faults_of, lacking_headers
 from tests.attacks.stage import Stage
 from tests.attacks.wire import Answer, BrokenAnswer
 
-_LONGEST_SECONDS = 10.0
+_LONGEST_SECONDS = 3.0
 """Nothing that is asked here is worth more time, on a busy machine too."""
 _PLAY = '/tasks/@play_task@'
 _REPRESENTATIVES = (

@@ -343,10 +343,10 @@ async def test_no_word_of_a_primary_that_goes_is_an_error_of_ours(hasty: Breakin
 async def test_a_write_that_comes_after_its_answer_was_given_up_does_no_harm(
     breakable: embedded.EmbeddedMongod, operation: Operation
 ) -> None:
-    async with service_on(breakable, 'timeoutMS=600') as breaking:
+    async with service_on(breakable, 'timeoutMS=300') as breaking:
         for number in range(MOST_COMMANDS):
             world = of_both(await world_of(breaking, operation))
-            block = {'blockConnection': True, 'blockTimeMS': 1200}
+            block = {'blockConnection': True, 'blockTimeMS': 700}
             async with breaking.broken(WRITES, {'skip': number}, **block):
                 first = await world.ask()
             again = [await world.ask() for _ in range(2)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from iceprod_tasks.domain.requirements import fits
 from iceprod_tasks.domain.tasks import new_id, new_task
+from iceprod_tasks.storage import openings as module
 from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.openings import Wanted
 from iceprod_tasks.storage.store import Store
@@ -130,8 +131,20 @@ async def test_where_processes_meet_the_best_task_is_given_all_the_same(
     await api.service.store.tasks.add(tasks[-1])
     monkeypatch.setattr(api.service.store.openings, '_contended_until', float('inf'))
 
-    given = await opened(api.service.store, 3)
+    monkeypatch.setattr(module.random, 'sample', lambda places, number: places[-number:])
+    claims = [Claim(new_id(), 60.0, 'p', '', 'p') for _ in range(3)]
+    updates: list[set[Any]] = []
+    update_many = api.service.store.openings._tasks.update_many
 
+    async def watched(where: Any, *arguments: Any, **options: Any) -> int:
+        updates.append(set(where['_id']['$in']))
+        return int(await update_many(where, *arguments, **options))
+
+    monkeypatch.setattr(api.service.store.openings._tasks, 'update_many', watched)
+    given = await api.service.store.openings.open(Wanted(), claims, Note())
+
+    best = await api.database.tasks.find_one({'task_id': tasks[-1]['task_id']})
+    assert [best['_id'] in update for update in updates] == [True]
     assert tasks[-1]['task_id'] in {each['task_id'] for each in given}
     assert min(each['priority'] for each in given) >= 40 - 3 * 4
 
