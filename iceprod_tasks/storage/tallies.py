@@ -23,7 +23,7 @@ from typing import Any
 
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.domain.statuses import STATUSES
-from iceprod_tasks.storage.changes import as_of, changes, now
+from iceprod_tasks.storage.changes import Changes, as_of, changes, now
 from iceprod_tasks.storage.client import Collection, Document, utc_now
 from iceprod_tasks.storage.driver import Client, close
 from iceprod_tasks.storage.tally import Tally, Unknown, nameless, step_of
@@ -212,7 +212,7 @@ class Tallies:
             async with changes(self._client, self._database, _OF_INTEREST) as stream:
                 self._begun.set()
                 while time.monotonic() - self._asked < _IDLE_SECONDS:
-                    heard = await stream.next()
+                    heard = await self._next(stream)
                     for change in heard:
                         self._hear(change)
                     if len(heard) < _MANY:
@@ -234,6 +234,9 @@ class Tallies:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GATHER_SECONDS):
                 await self._wanted.wait()
+
+    async def _next(self, stream: Changes) -> list[Document]:
+        return await stream.next()
 
     def _hear(self, change: Document) -> None:
         kind, collection = change['operationType'], (change.get('ns') or {}).get('coll')
