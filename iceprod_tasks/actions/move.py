@@ -12,10 +12,12 @@ from iceprod_tasks.domain.errors import IllegalTransition, InvalidRequest, NotFo
 from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.statuses import ACTIVE, Transition, set_status
 from iceprod_tasks.domain.tasks import IDENTITY, SERVICE_FIELDS, Task
-from iceprod_tasks.storage.tasks import PORTION, among
+from iceprod_tasks.storage.tasks import among
 from iceprod_tasks.storage.transitions import Note, touched
 
 _LOOKED_AT_ONCE = 5000
+_MOVED_AT_ONCE = 1000
+"""Each portion waits for the majority: of smaller ones there are too many, of larger ones each takes too long."""
 
 
 async def move_task(
@@ -79,7 +81,7 @@ async def move_tasks(
             await _follow(service, some, status, dataset_id)
         moved += done
 
-    await side_by_side(slices(task_ids, PORTION), portion)
+    await side_by_side(slices(task_ids, _MOVED_AT_ONCE), portion)
     if not moved:
         for some in slices(task_ids, _LOOKED_AT_ONCE):
             if await tasks.exists(among(some, dataset_id)):

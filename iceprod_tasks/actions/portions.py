@@ -10,8 +10,8 @@ T = TypeVar('T')
 WORKERS = 2
 """While one portion waits for the majority, the other is worked on."""
 
-_QUICK_SECONDS = 0.025
-"""What a portion takes where the database has time for it, and pilots claim as well."""
+_QUICK_SECONDS_A_TASK = 0.00008
+"""What a task takes where the database has time for it, and pilots claim as well."""
 
 
 def slices(items: Sequence[T], size: int) -> Generator[Sequence[T], None, None]:
@@ -20,7 +20,9 @@ def slices(items: Sequence[T], size: int) -> Generator[Sequence[T], None, None]:
         yield items[start : start + size]
 
 
-async def side_by_side(portions: Generator[T, None, None], one: Callable[[T], Awaitable[None]]) -> None:
+async def side_by_side(
+    portions: Generator[Sequence[T], None, None], one: Callable[[Sequence[T]], Awaitable[None]]
+) -> None:
     """Go through portions, a few at once, with a rest after each.
 
     Args:
@@ -36,7 +38,7 @@ async def side_by_side(portions: Generator[T, None, None], one: Callable[[T], Aw
             for portion in portions:
                 began = time.monotonic()
                 await one(portion)
-                await rest(began)
+                await rest(began, len(portion))
         finally:
             portions.close()
 
@@ -46,7 +48,7 @@ async def side_by_side(portions: Generator[T, None, None], one: Callable[[T], Aw
             raise end
 
 
-async def rest(began: float) -> None:
+async def rest(began: float, tasks: int) -> None:
     """Leave the database to pilots after a portion: for as long as it took more than it should.
 
     A database that answers quickly is asked again at once, and one that has too much to do is left alone half of the
@@ -54,5 +56,6 @@ async def rest(began: float) -> None:
 
     Args:
         began: when the portion was begun, by the monotonic clock.
+        tasks: how many there were in it.
     """
-    await asyncio.sleep(max(0.0, time.monotonic() - began - _QUICK_SECONDS))
+    await asyncio.sleep(max(0.0, time.monotonic() - began - _QUICK_SECONDS_A_TASK * tasks))

@@ -18,7 +18,7 @@ from iceprod_tasks.storage.closings import Held, claimed_by, unheld
 from iceprod_tasks.storage.transitions import Note
 
 _SECONDS_AN_HOUR = 3600
-_AT_ONCE = 100
+_AT_ONCE = 250
 """Reports of a batch under way at once."""
 _STOPPED = ('suspend', 'cancel')
 _MESSAGE_TYPES = {'complete': 'result', 'hand back': 'notification'}

@@ -31,7 +31,7 @@ async def require(service: Service, dataset_id: str, name: str, values: Mapping[
     async with aclosing(tasks.set_requirements(where, values, signatures)) as portions:
         async for count in portions:
             changed += count
-            await rest(began)
+            await rest(began, count)
             began = time.monotonic()
     if not changed:
         raise NotFound('Tasks not found')

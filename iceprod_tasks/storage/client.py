@@ -137,6 +137,12 @@ class Collection:
         async for document in _reading(cursor):
             yield document
 
+    async def all(self, where: Filter, projection: Mapping[str, Any] | None = None, **options: Any) -> list[Document]:
+        """All that match, where it is known that they are few."""
+        with driver_errors():
+            found: list[Document] = await self._raw.find(where, projection, **options).to_list(None)
+            return found
+
     async def aggregate(self, pipeline: Sequence[Mapping[str, Any]], **options: Any) -> AsyncIterator[Document]:
         """The results of a pipeline, read in batches."""
         with driver_errors():

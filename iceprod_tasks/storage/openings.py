@@ -19,6 +19,7 @@ from typing import Any
 from iceprod_tasks.domain.conditions import Condition
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document, Duplicate
+from iceprod_tasks.storage.given import Given
 from iceprod_tasks.storage.heads import Heads, Place, Search
 from iceprod_tasks.storage.indexes import BEST_FIRST, SCANS_MERGED
 from iceprod_tasks.storage.kinds import Fitting, Kinds
@@ -37,6 +38,13 @@ _CLAIM = TRANSITIONS['claim']
 # than it needs for a while, and seldom the same as the other.
 _PICK_FROM = 4
 _CONTENDED_SECONDS = 0.5
+
+_SEEN_A_CLAIM = 4
+_SEEN_AT_LEAST = 64
+"""A search sees more than is given at once: those places are given to the next claims without another search."""
+
+_FEW = 16
+"""To look through the tasks of more signatures takes longer than to give one away, so all that is seen is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +95,13 @@ class Openings:
     Args:
         collection: the collection `tasks`.
         kinds: of its tasks.
+        given: the claims of this process.
     """
 
-    def __init__(self, collection: Collection, kinds: Kinds) -> None:
+    def __init__(self, collection: Collection, kinds: Kinds, given: Given) -> None:
         self._tasks = collection
         self._kinds = kinds
+        self._given = given
         self._heads: Heads = kinds.heads
         self._together: Together[_Request, list[Document]] = Together(self._serve, _REQUESTS_A_ROUND)
         self._under_way: dict[str, asyncio.Event] = {}
@@ -160,7 +170,7 @@ class Openings:
         """Give tasks to requests of a group until they have all, or no more is found."""
         wanted = requests[0].wanted
         while todo := [(request, claim) for request in requests for claim in request.open_claims]:
-            if len(todo) == 1 and len(fits.names) <= SCANS_MERGED:
+            if len(todo) == 1 and len(fits.names) <= _FEW:
                 return await self._give_one(todo[0][0], todo[0][1], fits, bounded=bounded)
             places = await self._pick(wanted, fits, min(len(todo), TASKS_AN_UPDATE), bounded=bounded)
             if not places:
@@ -169,10 +179,40 @@ class Openings:
         return None
 
     async def _give_one(self, request: _Request, claim: Claim, fits: Fitting, *, bounded: bool) -> None:
-        """Give the best task to one claim, by a single command."""
+        """Give the best task to one claim, by a single command unless others have taken what was seen."""
+        try:
+            task = await self._take_next(request, claim, fits) if bounded else None
+            if task is None:
+                task = await self._take_best(request, claim, fits, bounded=bounded)
+        except Duplicate:
+            request.used = True
+            return
+        if task is not None:
+            self._heads.give([task.pop('_id')])
+            self._given.keep(task)
+            request.given[claim.claim_id] = task
+        elif not bounded:
+            # There may be one that this very claim had before.
+            request.used = bool(await self._used([claim.claim_id]))
+
+    async def _take_next(self, request: _Request, claim: Claim, fits: Fitting) -> Document | None:
+        """Claim the task that was seen to come next; None where none was, or it is gone."""
+        task: Document | None = None
+        for place in self._seen(request.wanted, fits, 1):
+            where = {**_where(request.wanted, fits), '_id': place.oid, 'claims': {'$ne': claim.claim_id}}
+            try:
+                task = await self._tasks.find_one_and_update(where, update(_CLAIM, request.note, claim), hint='_id_')
+            finally:
+                if task is None:
+                    self._heads.look_again()
+        return task
+
+    async def _take_best(self, request: _Request, claim: Claim, fits: Fitting, *, bounded: bool) -> Document | None:
+        """Look for the best task and claim it."""
         kind = _kind(request.wanted, fits)
         where = {**_where(request.wanted, fits), 'claims': {'$ne': claim.claim_id}}
         search = self._heads.begin(kind, bounded=bounded)
+        task: Document | None = None
         try:
             for ranges in _ranges(search):
                 task = await self._tasks.find_one_and_update(
@@ -180,18 +220,10 @@ class Openings:
                 )
                 if task is not None:
                     break
-        except Duplicate:
-            request.used = True
-            return
         finally:
             self._heads.broken_off(search)
         self._heads.found(search, kind, _place(task))
-        if task is not None:
-            del task['_id']
-            request.given[claim.claim_id] = task
-        elif not bounded:
-            # There may be one that this very claim had before.
-            request.used = bool(await self._used([claim.claim_id]))
+        return task
 
     async def _give_each(self, todo: Sequence[tuple[_Request, Claim]], places: Sequence[Place], fits: Fitting) -> None:
         """Give a task to each of some claims, if nobody else takes it meanwhile."""
@@ -203,7 +235,9 @@ class Openings:
         by_oid = dict(zip(oids, claim_ids, strict=True))
         where = {**_where(todo[0][0].wanted, fits), '_id': {'$in': oids}, 'claims': {'$nin': claim_ids}}
         self._reserved |= set(oids)
+        self._heads.give(oids)
         used: set[str] = set()
+        taken = 0
         try:
             taken = await self._tasks.update_many(where, update_each(_CLAIM, '_id', particulars), hint='_id_')
         except Duplicate:
@@ -211,11 +245,14 @@ class Openings:
             used, taken = await self._used(claim_ids, oids), len(oids)
         finally:
             self._reserved -= set(oids)
+            if taken < len(oids) or used:
+                self._heads.look_again()
         if taken < len(oids):
             self._contended_until = time.monotonic() + _CONTENDED_SECONDS
         by_claim = {claim.claim_id: request for request, claim in todo}
-        async for task in self._tasks.find({'_id': {'$in': oids}}, hint='_id_'):
+        for task in await self._tasks.all({'_id': {'$in': oids}}, hint='_id_'):
             if task['status'] == 'processing' and task['claim_id'] == by_oid[task.pop('_id')]:
+                self._given.keep(task)
                 by_claim[task['claim_id']].given[task['claim_id']] = task
             else:
                 used |= by_claim.keys() & set(task.get('claims') or ())
@@ -228,16 +265,25 @@ class Openings:
         found = {claim_id async for task in self._tasks.find(where, {'claims': True}) for claim_id in task['claims']}
         return found & set(claim_ids)
 
-    async def _pick(self, wanted: Wanted, fits: Fitting, number: int, *, bounded: bool) -> list[Place]:
+    async def _pick(self, wanted: Wanted, fits: Fitting, number: int, *, bounded: bool) -> Sequence[Place]:
         """Places of tasks for some claims; the very best is always among them."""
-        contended = time.monotonic() < self._contended_until
-        more = number * (_PICK_FROM if contended else 1) + len(self._reserved)
+        if bounded and (seen := self._seen(wanted, fits, number)):
+            return seen
+        more = max(_SEEN_A_CLAIM * number, _SEEN_AT_LEAST) + len(self._reserved)
         found = await self._search(wanted, fits, more, bounded=bounded)
         # What another round of this process is giving away is no use; unless it is all there is.
         free = [place for place in found if place.oid not in self._reserved] or found
-        if not contended or len(free) <= number:
-            return free[:number]
-        return [free[0], *random.sample(free[1:], number - 1)]
+        if self._is_contended and len(free) > number:
+            return [free[0], *random.sample(free[1 : _PICK_FROM * number], number - 1)]
+        return self._seen(wanted, fits, number) or free[:number]
+
+    def _seen(self, wanted: Wanted, fits: Fitting, number: int) -> Sequence[Place]:
+        """Places of the best tasks, as far as they are known without looking; none where others take them as well."""
+        return () if self._is_contended else self._heads.next(_kind(wanted, fits), number)
+
+    @property
+    def _is_contended(self) -> bool:
+        return time.monotonic() < self._contended_until
 
     async def _search(self, wanted: Wanted, fits: Fitting, number: int, *, bounded: bool) -> list[Place]:
         """The best tasks that fit, the best first."""
@@ -251,7 +297,7 @@ class Openings:
                     break
         finally:
             self._heads.broken_off(search)
-        self._heads.found(search, kind, found[0] if found else None)
+        self._heads.found(search, kind, found[0] if found else None, found)
         return found
 
     async def _best(self, where: Document, names: Sequence[str], number: int, wanted: Wanted) -> list[Place]:
@@ -259,8 +305,8 @@ class Openings:
         found: list[Place] = []
         for start in range(0, len(names), SCANS_MERGED):
             group = {**where, 'signature': {'$in': list(names[start : start + SCANS_MERGED])}}
-            tasks = self._tasks.find(group, _PLACE, sort=BEST_FIRST, limit=number, **_hint(wanted))
-            found += [Place(task['priority'], task['_id']) async for task in tasks]
+            tasks = await self._tasks.all(group, _PLACE, sort=BEST_FIRST, limit=number, **_hint(wanted))
+            found += [Place(task['priority'], task['_id']) for task in tasks]
         if len(names) > SCANS_MERGED:
             found.sort(key=lambda place: (-place.priority, place.oid))
         return found[:number]

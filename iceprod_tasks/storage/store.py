@@ -13,6 +13,7 @@ from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
 from iceprod_tasks.storage.durability import check_durability, url_options
 from iceprod_tasks.storage.files import Files
+from iceprod_tasks.storage.given import Given
 from iceprod_tasks.storage.health import Health
 from iceprod_tasks.storage.idempotency import Keys
 from iceprod_tasks.storage.jobs import Jobs
@@ -61,13 +62,13 @@ class Store:
         patient = partial(connect, url, driver, timeoutMS=None, socketTimeoutMS=_PATIENCE_MS)
         self.tallies = Tallies(patient, database, kept['marks'])
         kept['tasks'] = WatchedCollection(raw_collection(self._client, database, 'tasks'), self.tallies)
-        kinds = Kinds(kept['tasks'])
+        kinds, given = Kinds(kept['tasks']), Given()
         self.kinds = kinds
         self.admission = kinds.admission
         self.tasks = Tasks(kept['tasks'], kinds)
         self.moves = Moves(kept['tasks'], kinds)
-        self.openings = Openings(kept['tasks'], kinds)
-        self.closings = Closings(kept['tasks'], kinds)
+        self.openings = Openings(kept['tasks'], kinds, given)
+        self.closings = Closings(kept['tasks'], kinds, given)
         self.claims = Claims(kept['tasks'], kinds)
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)

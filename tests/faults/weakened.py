@@ -7,7 +7,7 @@ The parts are replaced from outside, before the service starts; the product know
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +37,11 @@ def without_fencing() -> None:
     def held_by_anybody(task_id: str, claim_id: str, epoch: int | None) -> dict[str, Any]:
         return {'task_id': task_id, 'status': 'processing'}
 
+    def each_held_by_anybody(held: Sequence[closings.Held]) -> dict[str, Any]:
+        return {'task_id': {'$in': [each.task_id for each in held]}, 'status': 'processing'}
+
     closings.held_by = held_by_anybody
+    closings._each_held = each_held_by_anybody
 
 
 def without_majority() -> None:

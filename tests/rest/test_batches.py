@@ -194,6 +194,34 @@ async def test_a_report_that_is_refused_keeps_no_other_from_being_taken(api: Api
     ]  # fmt: skip
 
 
+async def test_a_report_with_the_claim_of_another_task_is_refused_although_both_are_held(api: Api) -> None:
+    for _ in range(4):
+        await api.add_task()
+    one, two, three, four = await batch(api, 4)
+    crossed = [
+        {**ending(one), 'claim_id': two['claim_id']},
+        {**ending(two), 'claim_id': one['claim_id']},
+        ending(three),
+        ending(four),
+    ]
+
+    answer = await api('POST', REPORT, {'reports': crossed})
+
+    assert [result['code'] for result in answer.body['results']] == [409, 409, 200, 200]
+    assert [(await api.task(each['task_id']))['status'] for each in (one, two)] == ['processing'] * 2
+
+
+async def test_a_report_of_another_epoch_is_refused_among_others_that_are_taken(api: Api) -> None:
+    for _ in range(4):
+        await api.add_task()
+    one, two, three, four = await batch(api, 4)
+    reports = [{**ending(one), 'epoch': 1}, {**ending(two), 'epoch': 2}, ending(three), {**ending(four), 'epoch': 1}]
+
+    answer = await api('POST', REPORT, {'reports': reports})
+
+    assert [result['code'] for result in answer.body['results']] == [200, 409, 200, 200]
+
+
 async def test_the_same_reports_again_get_the_same_answer(api: Api) -> None:
     for _ in range(3):
         await api.add_task()

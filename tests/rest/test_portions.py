@@ -34,8 +34,8 @@ class Watched:
 
 @pytest.fixture
 def watched(api: Api, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    for module in (move, queue, storage_tasks):
-        monkeypatch.setattr(module, 'PORTION', PORTION)
+    for module, name in ((move, '_MOVED_AT_ONCE'), (queue, 'PORTION'), (storage_tasks, 'PORTION')):
+        monkeypatch.setattr(module, name, PORTION)
     # One after the other, so that a test knows which comes when.
     monkeypatch.setattr(portions, 'WORKERS', 1)
     watched = Watched()

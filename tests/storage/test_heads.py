@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from iceprod_tasks.storage import heads
 from iceprod_tasks.storage.heads import Heads, Place, Search
 
-PLACES = st.builds(Place, st.integers(0, 3), st.integers(0, 5))
+PLACES = st.integers(0, 23).map(lambda oid: Place(oid % 4, oid))
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just('queue'), st.lists(PLACES, min_size=1, max_size=3, unique=True)),
         st.tuples(st.just('queue something'), PLACES),
-        st.tuples(st.sampled_from(['begin', 'look', 'end', 'take']), st.integers(0, 1)),
+        st.tuples(st.sampled_from(['begin', 'look', 'end', 'take', 'next', 'next']), st.integers(0, 1)),
     ),
     max_size=40,
 )
@@ -31,9 +31,11 @@ def allowed(search: Search, queue: set[Place]) -> set[Place]:
 
 
 @given(STEPS)
-def test_a_search_sees_whatever_is_queued_before_it_begins(steps: Sequence[tuple[str, Any]]) -> None:
+def test_a_search_sees_whatever_is_queued_before_it_begins_and_what_it_has_seen_is_next(
+    steps: Sequence[tuple[str, Any]],
+) -> None:
     known, queue = Heads(), set[Place]()
-    searches: dict[int, tuple[Search, Place | None]] = {}
+    searches: dict[int, tuple[Search, list[Place]]] = {}
     for verb, what in steps:
         if verb == 'queue':
             queue |= set(what)
@@ -44,15 +46,72 @@ def test_a_search_sees_whatever_is_queued_before_it_begins(steps: Sequence[tuple
         elif verb == 'begin' and what not in searches:
             search = known.begin('kind')
             assert allowed(search, queue) == queue
-            searches[what] = search, None
+            searches[what] = search, []
         elif verb == 'look' and what in searches:
             search, _ = searches[what]
-            searches[what] = search, min(allowed(search, queue), key=order, default=None)
+            searches[what] = search, sorted(allowed(search, queue), key=order)
         elif verb == 'end' and what in searches:
-            search, best = searches.pop(what)
-            known.found(search, 'kind', best)
+            search, seen = searches.pop(what)
+            known.found(search, 'kind', seen[0] if seen else None, seen)
         elif verb == 'take' and queue:
-            queue.remove(min(queue, key=order))
+            queue.remove(best := min(queue, key=order))
+            known.give([best.oid])
+        elif verb == 'next' and (places := known.next('kind', what + 1)):
+            assert list(places) == sorted(queue, key=order)[: what + 1]
+            queue -= set(places)
+            known.give(place.oid for place in places)
+
+
+def test_what_was_seen_is_next_until_others_take_it() -> None:
+    known = Heads()
+    places = [Place(9 - number, number) for number in range(5)]
+    known.found(known.begin('kind'), 'kind', places[0], places)
+
+    assert list(known.next('kind', 2)) == places[:2]
+    assert known.next('kind', 4) == ()
+    assert list(known.next('kind', 1)) == places[2:3]
+    known.give([places[3].oid])
+    assert known.next('kind', 2) == ()
+    assert list(known.next('kind', 1)) == places[4:]
+    assert known.next('another kind', 1) == ()
+
+    known.found(known.begin('kind'), 'kind', places[0], places)
+    known.look_again()
+    assert known.next('kind', 1) == ()
+
+
+def test_what_is_queued_among_those_that_were_seen_ends_them() -> None:
+    known = Heads()
+    places = [Place(1, number) for number in (1, 3, 5, 7)]
+    known.found(known.begin('kind'), 'kind', places[0], places)
+
+    known.queued(Place(1, 4))
+
+    assert known.next('kind', 3) == ()
+    assert list(known.next('kind', 2)) == places[:2]
+
+
+def test_what_was_seen_is_believed_no_longer_than_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, now = Heads(), 100.0
+    monkeypatch.setattr(heads.time, 'monotonic', lambda: now)
+    places = [Place(1, number) for number in range(5)]
+    known.found(known.begin('kind'), 'kind', places[0], places)
+    now += heads.TRUSTED_SECONDS - 0.01
+    assert list(known.next('kind', 1)) == places[:1]
+
+    now += 0.02
+
+    assert known.next('kind', 1) == ()
+
+
+def test_what_was_given_away_is_remembered_as_long_as_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, now = Heads(), 100.0
+    monkeypatch.setattr(heads.time, 'monotonic', lambda: now)
+    for number in range(100):
+        now += 0.1
+        known.give([number])
+
+    assert len(known._given) <= 10
 
 
 def test_a_search_begins_at_the_best_that_was_found() -> None:

@@ -1,17 +1,21 @@
 """Which task a claim is given: the best that fits, whatever else goes on, and in however many processes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.domain.requirements import fits
+from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.domain.tasks import new_id, new_task
 from iceprod_tasks.storage import openings as module
 from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.storage.closings import Held
+from iceprod_tasks.storage.given import LEFT
 from iceprod_tasks.storage.openings import Wanted
 from iceprod_tasks.storage.store import Store
 from iceprod_tasks.storage.transitions import Claim, Note
@@ -92,6 +96,122 @@ async def test_a_better_task_that_is_queued_from_waiting_is_next(api: Api) -> No
     await api('POST', '/task_actions/queue', {})
 
     assert (await opened(api.service.store))[0]['task_id'] == best
+
+
+async def queue(api: Api, needs: Callable[[int], Mapping[str, Any]] = lambda _: {}) -> None:
+    """Tasks of the priorities from 0 to 39, of which this process knows; nobody has taken any from it lately."""
+    await api.database.tasks.insert_many([task(each, requirements=needs(each)) for each in range(40)])
+    api.service.store.kinds.forget()
+    api.service.store.openings._contended_until = 0.0
+
+
+async def priorities(store: Store, *numbers: int, **offer: Any) -> list[set[float]]:
+    """Those of the tasks that are given to claims, so many at a time."""
+    return [{each['priority'] for each in await opened(store, number, **offer)} for number in numbers]
+
+
+@pytest.fixture
+def searches(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tasks were looked for, each time that the queue is searched for more than one."""
+    looked: list[int] = []
+    best = api.service.store.openings._best
+
+    async def watched(where: Any, names: Any, number: int, wanted: Any) -> Any:
+        looked.append(number)
+        return await best(where, names, number, wanted)
+
+    monkeypatch.setattr(api.service.store.openings, '_best', watched)
+    return looked
+
+
+async def test_what_one_search_has_seen_is_given_without_another(api: Api, searches: list[int]) -> None:
+    await queue(api)
+
+    given = await priorities(api.service.store, 2, 3, 1, 4)
+
+    assert given == [{39, 38}, {37, 36, 35}, {34}, {33, 32, 31, 30}]
+    # There are not so many: the second part of the queue is behind the best priority.
+    assert len(searches) <= 2
+
+
+async def test_of_many_signatures_single_claims_take_what_one_search_has_seen(api: Api, searches: list[int]) -> None:
+    await queue(api, lambda priority: {'memory': priority})
+
+    assert await priorities(api.service.store, 1, 1, 1, 1, memory=64) == [{39}, {38}, {37}, {36}]
+    assert len(searches) <= 2
+
+
+async def test_what_another_process_has_taken_is_looked_for_again(api: Api, other: Store) -> None:
+    await queue(api)
+
+    assert await priorities(api.service.store, 2) == [{39, 38}]
+    assert await priorities(other, 3) == [{37, 36, 35}]
+    assert 34 in (await priorities(api.service.store, 2))[0]
+
+
+async def test_a_single_claim_looks_again_as_well(api: Api, other: Store) -> None:
+    await queue(api)
+
+    assert await priorities(api.service.store, 2) == [{39, 38}]
+    assert await priorities(other, 3) == [{37, 36, 35}]
+    assert await priorities(api.service.store, 1) == [{34}]
+
+
+async def test_a_task_that_was_handed_back_goes_before_those_that_were_seen_behind_it(api: Api) -> None:
+    await queue(api)
+    best = max(await opened(api.service.store, 2), key=lambda each: float(each['priority']))
+    path = f'/tasks/{best["task_id"]}/task_actions/hand_back'
+    assert (await api('POST', path, {'claim_id': best['claim_id']})).status == 200
+
+    assert await priorities(api.service.store, 2) == [{39, 37}]
+
+
+@pytest.mark.parametrize(('verb', 'number'), [('find_one_and_update', 1), ('update_many', 2)])
+async def test_what_could_not_be_given_is_still_the_best(
+    api: Api, verb: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue(api)
+    assert await priorities(api.service.store, 2) == [{39, 38}]
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise Unavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.service.store.openings._tasks, verb, fails)
+        with pytest.raises(Unavailable):
+            await opened(api.service.store, number)
+    api.service.store.openings._contended_until = 0.0
+
+    assert await priorities(api.service.store, 2) == [{37, 36}]
+
+
+async def test_pilots_with_different_offers_take_nothing_from_each_other(api: Api, searches: list[int]) -> None:
+    await queue(api, lambda _: {'memory': 1})
+    await opened(api.service.store, 2, memory=2)
+    await opened(api.service.store, 2, memory=2, disk=1)
+    looked = len(searches)
+
+    given = [await priorities(api.service.store, 2, memory=2, **more) for more in ({}, {'disk': 1}, {}, {'disk': 1})]
+
+    assert given == [[{35, 34}], [{33, 32}], [{31, 30}], [{29, 28}]]
+    assert len(searches) == looked
+
+
+@pytest.mark.parametrize('here', [True, False])
+async def test_the_scheduler_is_told_the_same_of_claims_of_this_process_and_of_others(
+    api: Api, other: Store, *, here: bool
+) -> None:
+    await api.database.tasks.insert_many([task(job_id=f'j{number}') for number in range(3)])
+    given = await opened(api.service.store if here else other, 3)
+    held = [Held(each['task_id'], each['claim_id']) for each in given]
+
+    closings = api.service.store.closings
+    told = await asyncio.gather(*(closings.close(TRANSITIONS['complete'], Note(), each) for each in held))
+
+    fields = {'_id': False, **dict.fromkeys(LEFT, True)}
+    stored = [await api.database.tasks.find_one({'task_id': each.task_id}, fields) for each in held]
+    assert told == stored
+    assert {each['status'] for each in stored} == {'complete'}
 
 
 async def test_a_claim_id_used_in_one_round_by_another_process_opens_nothing_else(api: Api, other: Store) -> None:
