@@ -96,6 +96,11 @@ def test_what_was_logged_last_is_written_before_the_end(pipe: tuple[int, int]) -
     assert os.read(reading, 100) == b'the end\n'
 
 
+@pytest.mark.parametrize('value', [2**70, 'zwölf', '\ud800', {'deep': ['ß', None]}])
+def test_what_is_seldom_in_a_line_is_written_as_it_is(value: Any) -> None:
+    assert str(written('x', what=value)['what']) == str(value)
+
+
 def test_what_is_no_json_is_written_as_text() -> None:
     assert written('x', what={1, 2})['what'] == '{1, 2}'
 

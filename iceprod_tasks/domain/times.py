@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from iceprod_tasks.domain.errors import InvalidRequest
 
+_WIRE_LENGTH = len('2026-11-21T06:14:15.985000')
+
 
 def read_time(text: str, place: str) -> datetime:
     """The time that a text in ISO 8601 says; UTC unless it names a zone.
@@ -24,4 +26,7 @@ def read_time(text: str, place: str) -> datetime:
 
 def wire_time(value: datetime) -> str:
     """A time as clients of the seed read it: UTC with six fraction digits and no zone."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    # What comes after them is the zone.
+    return value.isoformat(timespec='microseconds')[:_WIRE_LENGTH]

@@ -1,9 +1,12 @@
 """The headers of every answer: how it may be used, which request it answers, and who may read it in a browser."""
 
+import functools
 import random
 import re
+import time
 from collections.abc import Collection
 
+from tornado.httputil import HTTPHeaders, format_timestamp
 from tornado.web import RequestHandler
 
 from iceprod_tasks.domain.errors import IceprodTasksError
@@ -35,6 +38,11 @@ def request_id_of(given: str | None) -> str:
     return given if given is not None and _PLAIN.fullmatch(given) else f'{random.getrandbits(128):032x}'
 
 
+@functools.lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    return format_timestamp(seconds)
+
+
 class AnswerHeaders(RequestHandler):
     """A handler whose answers have them all."""
 
@@ -42,12 +50,21 @@ class AnswerHeaders(RequestHandler):
     refusal: IceprodTasksError | None = None
     """Why the body has not been read."""
 
-    def set_default_headers(self) -> None:
-        """Begin an answer; also one that takes the place of another."""
+    def clear(self) -> None:
+        """Begin an answer; also one that takes the place of another.
+
+        Tornado's own writes headers that are none of ours, and the date anew each time.
+        """
         self.request_id = self.request_id or request_id_of(self.request.headers.get(REQUEST_ID))
-        # Constants need none of the checks of `set_header`.
-        self._headers.update(ALL)
-        self.set_header(REQUEST_ID, self.request_id)
+        self._headers = HTTPHeaders(ALL)
+        self._headers['Date'] = _date(int(time.time()))
+        self._headers[REQUEST_ID] = self.request_id
+        self._write_buffer = []
+        self.set_status(200)
+        self.set_default_headers()
+
+    def set_default_headers(self) -> None:
+        """Say what depends on the request."""
         if self.refusal is not None:
             self.set_header('Connection', 'close')
         if self._origins:

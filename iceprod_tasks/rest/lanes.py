@@ -122,7 +122,7 @@ class Lanes:
         if name == 'free':
             return
         lane = self._lanes[name]
-        if not lane.queue and lane.taken < lane.limit(pressed=self.pressed):
+        if not lane.queue and (lane.taken < lane.width.pressed or lane.taken < lane.limit(pressed=self.pressed)):
             lane.taken += 1
             self._feel()
             return
@@ -155,7 +155,8 @@ class Lanes:
             return
         lane = self._lanes[name]
         lane.taken -= 1
-        lane.admit(pressed=self.pressed)
+        if lane.queue:
+            lane.admit(pressed=self.pressed)
         self._feel()
 
     async def give_way(self, since: float) -> float:

@@ -39,7 +39,15 @@ def compiled(schema: Mapping[str, Any]) -> Check:
         checks.append(_properties(schema))
     if len(checks) == 1:
         return checks[0]
-    return lambda value: all(check(value) for check in checks)
+
+    def check_all(value: Any) -> bool:
+        # A loop takes half of the time of `all`, and this is gone through for each member of each body.
+        for check in checks:  # noqa: SIM110
+            if not check(value):
+                return False
+        return True
+
+    return check_all
 
 
 def misfit(schema: Mapping[str, Any], value: Any) -> tuple[tuple[str | int, ...], Mapping[str, Any], Any]:

@@ -14,6 +14,7 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.iostream import IOStream
 from tornado.web import Application, RequestHandler
 
 from iceprod_tasks.domain.errors import IceprodTasksError, TooLarge
@@ -78,8 +79,10 @@ class _Arrival(HTTPMessageDelegate):
         announced_bytes = _announced_bytes(headers)
         connection: Any = self._request.connection
         connection.set_max_body_size(_NO_LIMIT_BYTES)
-        longest_bytes = self._limit_bytes if announced_bytes is None else announced_bytes
-        connection.set_body_timeout(_SHORTEST_TIME_SECONDS + longest_bytes / _SLOWEST_BYTES_A_SECOND)
+        # Most bodies come together with their head. For those no time need be kept.
+        if announced_bytes is None or not _has_come(connection.stream, announced_bytes):
+            longest_bytes = self._limit_bytes if announced_bytes is None else announced_bytes
+            connection.set_body_timeout(_SHORTEST_TIME_SECONDS + longest_bytes / _SLOWEST_BYTES_A_SECOND)
         return None if (announced_bytes or 0) <= FREE_BYTES else self._refuse_unless(self._check(announced_bytes or 0))
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -161,6 +164,11 @@ def _announced_bytes(headers: HTTPHeaders) -> int | None:
         return None
     length = headers.get('Content-Length', '0')
     return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else _NO_LIMIT_BYTES
+
+
+def _has_come(stream: IOStream, size_bytes: int) -> bool:
+    """Whether so much has come that Tornado has not read yet."""
+    return stream._read_buffer_size >= size_bytes
 
 
 def _too_large(limit_bytes: int) -> TooLarge:

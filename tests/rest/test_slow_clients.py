@@ -112,6 +112,14 @@ async def test_a_connection_may_rest_before_and_between_requests(
         assert (await client.answer()).body == b'done'
 
 
+async def test_a_connection_that_rests_for_too_long_is_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, '_IDLE_SECONDS', 0.3)
+    client = await server.connect(REQUEST)
+    assert (await client.answer()).body == b'done'
+
+    assert await client.is_closed()
+
+
 async def test_an_answer_that_takes_long_is_no_slow_request(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, '_HEAD_SECONDS', 0.1)
     monkeypatch.setattr(stream, '_TAKING_SECONDS', 0.1)

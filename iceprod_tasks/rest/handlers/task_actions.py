@@ -304,14 +304,18 @@ async def _ids(body: dict[str, Any], status: str) -> list[str]:
 
 
 ROUTES = (
-    Route(r'/task_actions/queue', TasksActionsQueueHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
     # The user of the seed calls the actions queue, processing, error and complete.
     Route(
         r'/task_actions/(?:process|processing)',
         TasksActionsProcessingHandler,
         {'post': in_lane('claim', begins_work(PILOTS))},
     ),
+    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': in_lane('report', CLAIMANTS)}),
+    Route(
+        rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': in_lane('report', CLAIMANTS)}
+    ),
     Route(r'/task_actions/report', TasksActionsReportHandler, {'post': in_lane('report', PILOTS)}, bulk=True),
+    Route(r'/task_actions/queue', TasksActionsQueueHandler, {'post': begins_work(OPERATORS)}, keyed='post'),
     Route(
         rf'/task_actions/bulk_status/{STATUS}',
         TaskBulkStatusHandler,
@@ -320,13 +324,9 @@ ROUTES = (
         bulk=True,
     ),
     Route(
-        rf'/tasks/{TASK}/task_actions/heartbeat', TasksActionsHeartbeatHandler, {'post': in_lane('report', CLAIMANTS)}
-    ),
-    Route(
         rf'/tasks/{TASK}/task_actions/(?:reset|error)', TasksActionsErrorHandler, {'post': in_lane('report', CLAIMANTS)}
     ),
     Route(rf'/tasks/{TASK}/task_actions/failed', TasksActionsFailedHandler, {'post': in_lane('report', CLAIMANTS)}),
-    Route(rf'/tasks/{TASK}/task_actions/complete', TasksActionsCompleteHandler, {'post': in_lane('report', CLAIMANTS)}),
     Route(
         rf'/tasks/{TASK}/task_actions/hand_back', TasksActionsHandBackHandler, {'post': in_lane('report', CLAIMANTS)}
     ),

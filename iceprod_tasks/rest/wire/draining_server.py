@@ -32,6 +32,8 @@ class DrainingServer(HTTPServer):
     def initialize(self, *args: Any, max_connections: int = DEFAULT_MAX_CONNECTIONS, **kwargs: Any) -> None:
         """Stand in for the constructor, as Tornado has it."""
         super().initialize(*args, **kwargs)
+        # Idle connections are ended by a sweep over all: a time for each would be set and unset with every request.
+        self.conn_params.header_timeout = None
         self._listeners: list[socket.socket] = []
         self._open = Connections(max_connections)
         self._sweep: asyncio.Task[None] | None = None

@@ -17,6 +17,7 @@ TOO_SLOW = 408, 'the request took too long to arrive'
 
 _HEAD_SECONDS = 20.0
 """How long the head of a request may take, from its first byte on."""
+_IDLE_SECONDS = 3600.0
 _TAKING_SECONDS = 60.0
 _LEAST_BYTES = 64 * 1024
 """So much of an answer must be taken in that time, or the rest of it."""
@@ -29,24 +30,36 @@ class Stream(IOStream):
     """Whether the other side may still be sending when it is closed."""
 
     _waits = True
+    _waits_since = 0.0
     _head_since = 0.0
     _owes_since = 0.0
     _sent_bytes = 0
     _taken_bytes = 0
     """What the other side had taken when it was last found to take enough."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        super().set_nodelay(True)
+
+    def set_nodelay(self, value: bool) -> None:  # noqa: FBT001 - Tornado's
+        """Leave it as it is: answers are written in large pieces, and none has to wait for the next.
+
+        Tornado switches it on and off for each answer, which are two calls of the system.
+        """
+
     def await_head(self) -> None:
         """From now on the next request is waited for."""
         self._waits = True
+        self._waits_since = time.monotonic()
         # Part of the next request may have come with the last one.
-        self._head_since = time.monotonic() if self._read_buffer_size else 0.0
+        self._head_since = self._waits_since if self._read_buffer_size else 0.0
 
     def receive(self) -> None:
         """The head of a request is there."""
         self._waits = False
 
     def end_if_slow(self) -> None:
-        """Close it when the other side sends the head of a request, or takes an answer, too slowly."""
+        """Close it when the other side sends the head of a request, or takes an answer, too slowly, or is gone."""
         now = time.monotonic()
         if self.closed():
             return
@@ -56,6 +69,8 @@ class Stream(IOStream):
         self._owes_since = 0.0
         if self._waits and self._head_since and now - self._head_since > _HEAD_SECONDS:
             self.refuse(*TOO_SLOW)
+        elif self._waits and now - self._waits_since > _IDLE_SECONDS:
+            self.close()
 
     def _end_if_not_taken(self, now: float) -> None:
         # The kernel takes megabytes at once, and then nothing until a good part of it has gone.
