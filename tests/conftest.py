@@ -125,6 +125,9 @@ class Api:
         answer = await self.as_('admin')('GET', f'/tasks/{task_id}')
         assert answer.status == 200, answer.text
         stored = await self.database.tasks.find_one({'task_id': task_id}) or {}
+        if len(stored['log']) != len(answer.body['log']):
+            # It has gone on between the two readings.
+            return await self.task(task_id)
         claims = [entry.get('claim', '') for entry in stored['log']]
         log = [{**entry, 'claim': claim} for entry, claim in zip(answer.body['log'], claims, strict=True)]
         return {**answer.body, 'log': log} | {key: stored[key] for key in KEY_FIELDS if key in stored}

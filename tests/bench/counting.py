@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 
+from tests.bench import memory
 from tests.bench.contenders import Up
 from tests.bench.stage import MOTOR, Filling, Stage, median
 
@@ -12,7 +13,7 @@ DATASETS = 10
 
 
 async def sizes(stage: Stage) -> None:
-    """10 000, 100 000 and 1 000 000 tasks in the queue; counts of them."""
+    """10 000, 100 000 and 1 000 000 tasks in the queue; counts of them, and lists."""
     rates = {}
     numbers = (10_000, MANY) if stage.quick else (10_000, 100_000, MANY)
     for size in random.sample(numbers, len(numbers)):
@@ -23,6 +24,8 @@ async def sizes(stage: Stage) -> None:
             stage.note(f'{size} queued', MOTOR.name, pairs_a_second=said.rate, CPU_ms=said.cpu)
             if size > numbers[0]:
                 await _counts(stage, up, size)
+            if size == MANY:
+                await _reads(stage, up)
 
         filling = Filling(size, dataset=lambda place, size=size: f'd{place * DATASETS // size}')
         await stage.with_up(MOTOR, [filling], work)
@@ -41,6 +44,29 @@ async def _counts(stage: Stage, up: Up, size: int) -> None:
             stage.note(f'counts of {what} at {size}', MOTOR.name, ms=median(waits[1:]), first_ms=waits[0])
             if size == MANY:
                 stage.goal(f'count {what}', median(waits[1:]))
+
+
+_READ = {
+    'name by status of a dataset': '/datasets/d1/task_counts/name_status',
+    'statistics of a dataset': '/datasets/d1/task_stats',
+    'summary of a dataset': '/datasets/d1/task_summaries/status',
+    'list of all, two fields': '/tasks?keys=task_id|status',
+}
+
+
+async def _reads(stage: Stage, up: Up) -> None:
+    """What reading much costs: time, and memory of the service beyond what it had before."""
+    async with up.http() as http:
+        for what, path in _READ.items():
+            memory.forget_peaks(up.pids)
+            before, size, began = memory.peak_bytes(up.pids), 0, time.perf_counter()
+            async with http.stream('GET', path) as answer:
+                answer.raise_for_status()
+                async for piece in answer.aiter_raw():
+                    size += len(piece)
+            seconds = time.perf_counter() - began
+            grown = memory.peak_bytes(up.pids) - before
+            stage.note(f'{what} at {MANY}', MOTOR.name, ms=1000 * seconds, answer_MB=size / 1e6, grown_MB=grown / 1e6)
 
 
 async def counters(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from tests.bench.claims import WORKLOADS
 from tests.bench.cpu import family, parse_machine, parse_stat, processes_of, seconds_of
 from tests.bench.figures import Goal, percentile, ratios, spread, summary
 from tests.bench.goals import GOALS, excuse, replaced, table_of_goals, tables
+from tests.bench.memory import forget_peaks, parse_peak, peak_bytes
 from tests.bench.pairs import Answer, Fleet, Pairs, _whole
 from tests.bench.stage import Figures, Said
 
@@ -175,3 +176,18 @@ def test_packages_take_their_pythons_from_the_environment(monkeypatch: pytest.Mo
     packages.add_options(parser)
 
     assert parser.parse_args([]).iceprod_python == 'chroot /opt/trixie /opt/iceprod/bin/python'
+
+
+def test_the_most_memory_of_a_process_is_read_until_it_is_forgotten() -> None:
+    much = bytearray(b'x' * 200_000_000)
+    del much
+    peak = peak_bytes([os.getpid()])
+
+    forget_peaks([os.getpid()])
+
+    assert peak_bytes([os.getpid()]) < peak - 100_000_000
+
+
+def test_a_process_without_memory_of_its_own_has_no_peak() -> None:
+    assert parse_peak('Name:\tkthreadd\nState:\tS\n') == 0
+    assert parse_peak('VmPeak:\t  20 kB\nVmHWM:\t    1234 kB\n') == 1234 * 1024
