@@ -119,7 +119,7 @@ async def running(
             body_limits_bytes=settings.body_limits_bytes,
             cors_origins=settings.cors_origins,
         )
-        server = DrainingServer(application, max_connections=_max_connections(settings), idle_connection_timeout=600)
+        server = DrainingServer(application, max_connections=_max_connections(settings))
         sockets = sockets or listen(settings)
         server.add_sockets(sockets)
         _tell_what_it_runs_on(settings)

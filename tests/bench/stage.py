@@ -7,6 +7,7 @@ import os
 import random
 import statistics
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,9 @@ FIT: dict[str, Any] = {'cpu': 1, 'memory': 4}
 MISFIT: dict[str, Any] = {'cpu': 1, 'gpu': 1}
 OFFER: dict[str, Any] = {'cpu': 1, 'memory': 4, 'gpu': 0}
 AT_ONCE = 5000
+_MANY = 50_000
+_SETTLE_SECONDS = 20.0
+_IDLE = 0.03
 MOTOR, PYMONGO, TWO = ours('motor'), ours('pymongo'), ours('motor', 2)
 ICEPROD = 'IceProd 3.2.43'
 
@@ -182,6 +186,17 @@ class Stage:
         tasks.create_indexes(list(contender.indexes))
         # What was filled is written to the disk now, and not while something is measured.
         self.client.admin.command('fsync')
+        if sum(filling.number for filling in fillings) >= _MANY:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait until mongod has done what filling leaves to do, as making room in its log of operations."""
+        end = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < end:
+            before = cpu.seconds_of([self.mongod_pid])
+            time.sleep(1)
+            if cpu.seconds_of([self.mongod_pid]) - before < _IDLE:
+                break
 
     async def pairs(
         self, up: Up, pilots: int, seconds: float | None = None, ended: asyncio.Event | None = None, **more: Any

@@ -17,7 +17,8 @@ TOO_SLOW = 408, 'the request took too long to arrive'
 
 _HEAD_SECONDS = 20.0
 """How long the head of a request may take, from its first byte on."""
-_IDLE_SECONDS = 3600.0
+_IDLE_SECONDS = 600.0
+"""How long a connection may rest between two requests."""
 _TAKING_SECONDS = 60.0
 _LEAST_BYTES = 64 * 1024
 """So much of an answer must be taken in that time, or the rest of it."""
