@@ -23,6 +23,7 @@ from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.stopping import Stopping
+from iceprod_tasks.storage import cancelling
 from iceprod_tasks.storage.archives import Archives
 from iceprod_tasks.storage.keeper import database
 from iceprod_tasks.storage.store import Store
@@ -158,10 +159,8 @@ async def _finish(server: DrainingServer, chores: list[asyncio.Task[None]], time
         log.warning('%d requests took too long and are broken off', broken_off, extra={'action': 'stop'})
     if chores:
         await asyncio.wait(chores, timeout=max(0.0, end - time.monotonic()))
-    for chore in chores:
-        # Once more: now it is broken off.
-        chore.cancel()
-    await asyncio.gather(*chores, return_exceptions=True)
+    # Once more: now they are broken off.
+    await cancelling.end(*chores)
 
 
 def listen(settings: Settings) -> list[socket.socket]:

@@ -18,6 +18,7 @@ from iceprod_tasks.domain.errors import IceprodTasksError, KeyReused, Unavailabl
 from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.storage import idempotency
+from iceprod_tasks.storage.cancelling import end
 from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.idempotency import Key
 
@@ -112,8 +113,7 @@ async def _in_hand(service: Service, key: Key) -> AsyncIterator[None]:
             raise UnderWay from error
         raise
     finally:
-        holding.cancel()
-        await asyncio.gather(holding, return_exceptions=True)
+        await end(holding)
 
 
 async def _put_down(service: Service, name: str, owner: str) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from iceprod_tasks.domain.errors import Unavailable
 from iceprod_tasks.domain.statuses import STATUSES
+from iceprod_tasks.storage.cancelling import end
 from iceprod_tasks.storage.changes import Changes, as_of, changes, now
 from iceprod_tasks.storage.client import Collection, Document, utc_now
 from iceprod_tasks.storage.driver import Client, close
@@ -131,8 +132,7 @@ class Tallies:
     async def close(self) -> None:
         """End it."""
         if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+            await end(self._following)
         if self._client is not None:
             await close(self._client)
 

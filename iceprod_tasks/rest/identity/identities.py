@@ -14,6 +14,7 @@ from iceprod_tasks.domain.callers import Caller, Proof
 from iceprod_tasks.domain.errors import NotAuthenticated
 from iceprod_tasks.rest.identity.openid import OpenId
 from iceprod_tasks.rest.identity.tokens import Tokens, bearer, header_of
+from iceprod_tasks.storage.cancelling import end
 
 _KNOWN_AT_MOST = 10_000
 _KNOWN_SECONDS = 300.0
@@ -50,7 +51,7 @@ class Identities:
             if self._openid is not None:
                 await ends.enter_async_context(self._openid.kept())
             follower = asyncio.create_task(revoke.follow(self._service))
-            ends.push_async_callback(_end, follower)
+            ends.push_async_callback(end, follower)
             yield
 
     async def caller(self, authorization: str | None, *, basic: bool = False) -> Caller:
@@ -97,11 +98,6 @@ class Identities:
         if self._openid is not None and self._openid.knows(header):
             return await self._openid.proof(token, header)
         return self.tokens.proof(token)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _name_and_password(authorization: str) -> tuple[str, str]:
