@@ -80,7 +80,7 @@ class Heads:
 
     def __init__(self) -> None:
         self._heads: OrderedDict[Hashable, _Head] = OrderedDict()
-        self._given: dict[Any, float] = {}
+        self._gone: dict[Any, float] = {}
         self._searches: set[Search] = set()
 
     def begin(self, kind: Hashable, *, bounded: bool = True) -> Search:
@@ -122,7 +122,7 @@ class Heads:
         """Say that a search has come to nothing."""
         self._searches.discard(search)
 
-    def next(self, kind: Hashable, number: int) -> Sequence[Place]:
+    def coming(self, kind: Hashable, number: int) -> Sequence[Place]:
         """The best places of a kind that were seen and not given away yet; none where there are not so many.
 
         Args:
@@ -132,7 +132,7 @@ class Heads:
         head = self._heads.get(kind)
         if head is None or time.monotonic() >= head.until:
             return ()
-        behind = [place for place in head.behind if place.oid not in self._given]
+        behind = [place for place in head.behind if place.oid not in self._gone]
         if len(behind) < number:
             return ()
         self._heads[kind] = replace(head, behind=behind[number:])
@@ -141,14 +141,14 @@ class Heads:
     def give(self, oids: Iterable[Any]) -> None:
         """Say that tasks are given away: no kind has them next."""
         now = time.monotonic()
-        self._given |= dict.fromkeys(oids, now)
+        self._gone |= dict.fromkeys(oids, now)
         # What was seen before that is no longer believed.
-        while self._given[oldest := next(iter(self._given))] < now - TRUSTED_SECONDS:
-            del self._given[oldest]
+        while self._gone[oldest := next(iter(self._gone))] < now - TRUSTED_SECONDS:
+            del self._gone[oldest]
 
     def look_again(self) -> None:
         """Say that others take what was seen, or that something given away may still be there."""
-        self._given.clear()
+        self._gone.clear()
         for kind, head in self._heads.items():
             self._heads[kind] = replace(head, behind=())
 
@@ -159,7 +159,7 @@ class Heads:
             best: the best of them; None when that is not known.
         """
         # What is queued may have been given away before.
-        self._given.clear()
+        self._gone.clear()
         if best is None:
             self._heads.clear()
             for search in self._searches:

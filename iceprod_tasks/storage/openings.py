@@ -279,7 +279,7 @@ class Openings:
 
     def _seen(self, wanted: Wanted, fits: Fitting, number: int) -> Sequence[Place]:
         """Places of the best tasks, as far as they are known without looking; none where others take them as well."""
-        return () if self._is_contended else self._heads.next(_kind(wanted, fits), number)
+        return () if self._is_contended else self._heads.coming(_kind(wanted, fits), number)
 
     @property
     def _is_contended(self) -> bool:

@@ -1,6 +1,9 @@
 """What stands above every answer, whatever it says: how it may be used, and which request it answers."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -55,6 +58,13 @@ async def test_an_id_that_could_not_stand_in_a_log_is_replaced(api: Api, given: 
 
     assert len(answer.headers['X-Request-ID']) == 32
     assert answer.headers['X-Request-ID'].isalnum()
+
+
+async def test_the_date_is_that_of_the_answer(api: Api) -> None:
+    for _ in range(2):
+        date = parsedate_to_datetime((await api('GET', '/healthz')).headers['Date'])
+        assert abs((datetime.now(UTC) - date).total_seconds()) < 1.5
+        await asyncio.sleep(2)
 
 
 async def test_two_requests_without_an_id_get_two(api: Api) -> None:

@@ -112,6 +112,15 @@ async def test_a_connection_may_rest_before_and_between_requests(
         assert (await client.answer()).body == b'done'
 
 
+async def test_no_answer_waits_for_more_to_send(server: Server) -> None:
+    with socket.create_connection(('127.0.0.1', server.port)) as connection:
+        ours = stream.Stream(connection)
+        ours.set_nodelay(False)
+
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        ours.close()
+
+
 async def test_a_connection_that_rests_for_too_long_is_closed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, '_IDLE_SECONDS', 0.3)
     client = await server.connect(REQUEST)

@@ -15,7 +15,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just('queue'), st.lists(PLACES, min_size=1, max_size=3, unique=True)),
         st.tuples(st.just('queue something'), PLACES),
-        st.tuples(st.sampled_from(['begin', 'look', 'end', 'take', 'next', 'next']), st.integers(0, 1)),
+        st.tuples(st.sampled_from(['begin', 'look', 'end', 'take', 'coming', 'coming']), st.integers(0, 1)),
     ),
     max_size=40,
 )
@@ -56,7 +56,7 @@ def test_a_search_sees_whatever_is_queued_before_it_begins_and_what_it_has_seen_
         elif verb == 'take' and queue:
             queue.remove(best := min(queue, key=order))
             known.give([best.oid])
-        elif verb == 'next' and (places := known.next('kind', what + 1)):
+        elif verb == 'coming' and (places := known.coming('kind', what + 1)):
             assert list(places) == sorted(queue, key=order)[: what + 1]
             queue -= set(places)
             known.give(place.oid for place in places)
@@ -67,17 +67,17 @@ def test_what_was_seen_is_next_until_others_take_it() -> None:
     places = [Place(9 - number, number) for number in range(5)]
     known.found(known.begin('kind'), 'kind', places[0], places)
 
-    assert list(known.next('kind', 2)) == places[:2]
-    assert known.next('kind', 4) == ()
-    assert list(known.next('kind', 1)) == places[2:3]
+    assert list(known.coming('kind', 2)) == places[:2]
+    assert known.coming('kind', 4) == ()
+    assert list(known.coming('kind', 1)) == places[2:3]
     known.give([places[3].oid])
-    assert known.next('kind', 2) == ()
-    assert list(known.next('kind', 1)) == places[4:]
-    assert known.next('another kind', 1) == ()
+    assert known.coming('kind', 2) == ()
+    assert list(known.coming('kind', 1)) == places[4:]
+    assert known.coming('another kind', 1) == ()
 
     known.found(known.begin('kind'), 'kind', places[0], places)
     known.look_again()
-    assert known.next('kind', 1) == ()
+    assert known.coming('kind', 1) == ()
 
 
 def test_what_is_queued_among_those_that_were_seen_ends_them() -> None:
@@ -87,8 +87,8 @@ def test_what_is_queued_among_those_that_were_seen_ends_them() -> None:
 
     known.queued(Place(1, 4))
 
-    assert known.next('kind', 3) == ()
-    assert list(known.next('kind', 2)) == places[:2]
+    assert known.coming('kind', 3) == ()
+    assert list(known.coming('kind', 2)) == places[:2]
 
 
 def test_what_was_seen_is_believed_no_longer_than_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,11 +97,11 @@ def test_what_was_seen_is_believed_no_longer_than_the_head(monkeypatch: pytest.M
     places = [Place(1, number) for number in range(5)]
     known.found(known.begin('kind'), 'kind', places[0], places)
     now += heads.TRUSTED_SECONDS - 0.01
-    assert list(known.next('kind', 1)) == places[:1]
+    assert list(known.coming('kind', 1)) == places[:1]
 
     now += 0.02
 
-    assert known.next('kind', 1) == ()
+    assert known.coming('kind', 1) == ()
 
 
 def test_what_was_given_away_is_remembered_as_long_as_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_what_was_given_away_is_remembered_as_long_as_what_was_seen(monkeypatch:
         now += 0.1
         known.give([number])
 
-    assert len(known._given) <= 10
+    assert len(known._gone) <= 10
 
 
 def test_a_search_begins_at_the_best_that_was_found() -> None:

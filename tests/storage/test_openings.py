@@ -131,14 +131,14 @@ async def test_what_one_search_has_seen_is_given_without_another(api: Api, searc
 
     assert given == [{39, 38}, {37, 36, 35}, {34}, {33, 32, 31, 30}]
     # There are not so many: the second part of the queue is behind the best priority.
-    assert len(searches) <= 2
+    assert len(searches) in (1, 2)
 
 
 async def test_of_many_signatures_single_claims_take_what_one_search_has_seen(api: Api, searches: list[int]) -> None:
     await queue(api, lambda priority: {'memory': priority})
 
     assert await priorities(api.service.store, 1, 1, 1, 1, memory=64) == [{39}, {38}, {37}, {36}]
-    assert len(searches) <= 2
+    assert len(searches) in (1, 2)
 
 
 async def test_what_another_process_has_taken_is_looked_for_again(api: Api, other: Store) -> None:
