@@ -27,6 +27,7 @@ setup(
     package_data={'iceprod_tasks.schemas': ['*.json'], 'iceprod_tasks': ['py.typed']},
     install_requires=[
         'click>=8.2',
+        'clustershell>=1.10',
         'httpx2>=2.16',
         'jsonschema>=4.26',
         'motor>=3.7',

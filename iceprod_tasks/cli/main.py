@@ -8,11 +8,13 @@ from iceprod_tasks.cli.datasets import datasets
 from iceprod_tasks.cli.delete import delete
 from iceprod_tasks.cli.exports import export, import_
 from iceprod_tasks.cli.jobs import jobs
+from iceprod_tasks.cli.nodes import nodes
 from iceprod_tasks.cli.options import InOrder
 from iceprod_tasks.cli.pilot import pilot
 from iceprod_tasks.cli.priority import priority
 from iceprod_tasks.cli.requirements import requirements
 from iceprod_tasks.cli.revoke import revoke
+from iceprod_tasks.cli.run import run
 from iceprod_tasks.cli.serve import serve
 from iceprod_tasks.cli.status import status
 from iceprod_tasks.cli.submit import submit
@@ -32,6 +34,7 @@ def main() -> None:
     Run its tasks:         iceprod-tasks pilot --until-empty
     See how far it is:     iceprod-tasks status
     Run again what failed: iceprod-tasks tasks rerun DATASET
+    Ask your nodes:        iceprod-tasks run -w 'n[1-20]' -- uptime
 
     Client commands take the service's address and a token from ICEPROD_TASKS_SERVER and ICEPROD_TASKS_TOKEN.
     """
@@ -39,9 +42,10 @@ def main() -> None:
 
 COMMANDS = (
     serve, token, revoke, account, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete, export,
-    import_,
+    import_, run, nodes,
 )  # fmt: skip
-"""In the order of the help: run a service, let people and workers in, submit and watch, change and throw away, keep."""
+"""In the order of the help: run a service, let people and workers in, submit and watch, change and throw away, keep,
+work on nodes."""
 
 for command in COMMANDS:
     main.add_command(command)

@@ -91,12 +91,18 @@ def _places(row: tuple[str, str]) -> list[tuple[int, int | str]]:
 def told(figures: Figures, rounds: int, *, quick: bool) -> list[str]:
     """All that is to be said of a run, as Markdown."""
     lines = [
-        f'{datetime.now(UTC):%Y-%m-%d}: {"a quick run" if quick else "a run"} of {rounds} round{"s" * (rounds > 1)} on '
-        f'{_machine()}. {_company(figures.others)} A figure is the median of the rounds (least-greatest).',
-        '', *table_of_goals(figures), *tables(figures), '',
+        occasion(rounds, _company(figures.others), quick=quick), '', *table_of_goals(figures), *tables(figures), '',
     ]  # fmt: skip
     wrong = '; '.join(dict.fromkeys(figures.wrong))
     return [*lines, f'What should not have been: {wrong}.' if wrong else 'No task was given out twice or kept back.']
+
+
+def occasion(rounds: int, company: str = '', *, quick: bool = False) -> str:
+    """When and where a run was, and how its figures are to be read."""
+    return (
+        f'{datetime.now(UTC):%Y-%m-%d}: {"a quick run" if quick else "a run"} of {rounds} round{"s" * (rounds > 1)} on '
+        f'{_machine()}. {company}{" " * bool(company)}A figure is the median of the rounds (least-greatest).'
+    )
 
 
 def _machine() -> str:
@@ -114,7 +120,7 @@ def _company(others: Sequence[float]) -> str:
     return f'Other programs used {middle:.0f} % of the machine meanwhile, at times {most:.0f} %.'
 
 
-def replaced(page: str, lines: Sequence[str]) -> str:
-    """A page with its tables replaced."""
-    head, _, rest = page.partition(BEGIN)
-    return head + BEGIN + '\n\n' + '\n'.join(lines) + '\n\n' + END + rest.partition(END)[2]
+def replaced(page: str, lines: Sequence[str], begin: str = BEGIN, end: str = END) -> str:
+    """A page with its tables replaced, those between two marks."""
+    head, _, rest = page.partition(begin)
+    return head + begin + '\n\n' + '\n'.join(lines) + '\n\n' + end + rest.partition(end)[2]

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.bench import packages
+from tests.bench import fanout, packages
 from tests.bench.claims import WORKLOADS
 from tests.bench.cpu import family, parse_machine, parse_stat, processes_of, seconds_of
 from tests.bench.figures import Goal, percentile, ratios, spread, summary
@@ -191,3 +191,19 @@ def test_the_most_memory_of_a_process_is_read_until_it_is_forgotten() -> None:
 def test_a_process_without_memory_of_its_own_has_no_peak() -> None:
     assert parse_peak('Name:\tkthreadd\nState:\tS\n') == 0
     assert parse_peak('VmPeak:\t  20 kB\nVmHWM:\t    1234 kB\n') == 1234 * 1024
+
+
+def test_the_tables_of_the_fan_out_say_what_was_measured_and_whether_that_will_do() -> None:
+    figures = {('lines', 'ours'): [[0.01, 0.02, 40.0]] * 2, ('lines', 'ClusterShell'): [[4.0, 4.1, 470.0]] * 2}
+
+    lines = fanout.told(['lines'], figures, 2)
+
+    assert '| a million lines | ClusterShell | 4 | 4.1 | 470 |' in lines
+    assert lines[-1].endswith('| ≥ 50 times | 400 times | *met* |')
+    assert not any('ssh' in line for line in lines)
+
+
+def test_only_the_tables_between_their_own_marks_are_replaced() -> None:
+    page = f'a\n{fanout.BEGIN}\nold\n{fanout.END}\nb'
+
+    assert replaced(page, ['new'], fanout.BEGIN, fanout.END) == f'a\n{fanout.BEGIN}\n\nnew\n\n{fanout.END}\nb'

@@ -1,0 +1,1 @@
+"""Workers: what a task schedules. Programs import these modules instead of those of `ClusterShell.Worker`."""
