@@ -111,6 +111,15 @@ def test_the_line_that_all_login_shells_read_has_nothing_that_one_of_them_reads_
     assert not set(text) & set("'!\\\n")
 
 
+def test_nodes_and_paths_stand_behind_the_end_of_options() -> None:
+    asked, copied = Ssh().command('n1', 'x', None, 1), Ssh(user='u').copy('n1', '-source', '/dest')
+
+    assert asked[-3:-1] == ['--', 'n1']
+    assert copied[-3:] == ['--', '-source', 'u@[n1]:/dest']
+    assert '-oBatchMode=yes' in asked
+    assert '-oConnectTimeout=10' in copied
+
+
 async def test_the_watch_leaves_when_the_command_is_over(ssh: Ssh) -> None:
     await run('echo x', 'n1', ssh=ssh, limits=Limits(timeout_seconds=1234))
 

@@ -426,6 +426,21 @@ def test_whoever_ends_all_with_the_first_event_ends_those_that_have_not_begun(
     assert marked.count() == 0
 
 
+def test_nothing_is_heard_of_a_worker_after_it_was_aborted(task: Task) -> None:
+    heard: list[bytes] = []
+
+    class Aborts(EventHandler):
+        def ev_read(self, worker, node, sname, msg) -> None:
+            heard.append(msg)
+            worker.abort()
+
+    local(task, r"printf 'a\nb\nc'; exec sleep 30", 'n1', handler=Aborts())
+
+    task.resume()
+
+    assert heard == [b'a']
+
+
 def test_aborting_forgets_what_is_scheduled(task: Task, tmp_path: Any) -> None:
     task.shell(f'touch {tmp_path}/mark')
     task.abort()
