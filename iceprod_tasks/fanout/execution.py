@@ -38,7 +38,6 @@ class Terms:
         timeout_seconds: each is ended after so long, counted from its own start; None is no limit.
         stdin: whether something may be written to it.
         stderr: whether standard error is kept apart from standard output.
-        environment: all of its environment; None for ours.
         session: whether it has a session of its own. Linux divides processors between sessions first, so that a hundred
             clients of ssh with a session each take a fifth longer than in one; they never ask anything at a terminal.
         grace_seconds: what is left to it between SIGTERM and SIGKILL.
@@ -50,7 +49,6 @@ class Terms:
     timeout_seconds: float | None = None
     stdin: bool = False
     stderr: bool = False
-    environment: Mapping[str, str] | None = None
     session: bool = True
     grace_seconds: float = GRACE_SECONDS
     wait_for_pipes: bool = False
@@ -150,9 +148,7 @@ class Execution:
         argv: Sequence[str] = ()
         try:
             argv = self._argv()
-            process = Process(
-                argv, stdin=stdin, stderr=terms.stderr, environment=terms.environment, session=terms.session
-            )
+            process = Process(argv, stdin=stdin, stderr=terms.stderr, session=terms.session)
         except (OSError, ValueError) as error:
             self._not_started(argv, error)
             return

@@ -5,7 +5,7 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 
@@ -19,7 +19,6 @@ class Process:
         argv: the program and its arguments; no shell is added.
         stdin: whether there is a pipe to it; without one its standard input is empty.
         stderr: whether standard error has a pipe of its own; else it goes with standard output.
-        environment: all of it; None for that of this process.
         session: whether it leads a session as well, and so has no terminal to ask anything at.
 
     Raises:
@@ -27,15 +26,7 @@ class Process:
         ValueError: an argument has a null byte.
     """
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bool,
-        stderr: bool,
-        environment: Mapping[str, str] | None = None,
-        session: bool = True,
-    ) -> None:
+    def __init__(self, argv: Sequence[str], *, stdin: bool, stderr: bool, session: bool) -> None:
         theirs: list[int] = []
         ours: list[int] = []
         try:
@@ -48,7 +39,6 @@ class Process:
                 stdin=theirs[0] if stdin else subprocess.DEVNULL,
                 stdout=theirs[stdin],
                 stderr=theirs[-1],
-                env=environment,
                 start_new_session=session,
                 process_group=None if session else 0,
             )

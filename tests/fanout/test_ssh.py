@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from iceprod_tasks.fanout.Event import EventHandler
 from iceprod_tasks.fanout.remote import guarded
 from iceprod_tasks.fanout.Task import Task
 from tests.fanout.conftest import Marked
-from tests.fanout.sshd import Sshd
+from tests.fanout.sshd import Sshd, sshd
 
 
 def said(outcomes: Outcomes) -> dict[str, str]:
@@ -26,6 +27,16 @@ async def test_every_node_runs_the_command_in_its_login_shell(ssh: Ssh) -> None:
     assert outcomes.by_code() == {0: list(outcomes.by_node)}
     assert set(outcomes.by_node) == {f'n{number}' for number in range(1, 6)}
     assert all(text.splitlines()[1] == str(Path.home()) for text in said(outcomes).values())
+
+
+async def test_the_server_of_the_tests_listens_where_it_is_told(tmp_path: Path) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as found:
+        port = int(found.getsockname()[1])
+
+    with sshd(tmp_path, port) as server:
+        outcomes = await run('echo "$SSH_CONNECTION"', 'n1', ssh=Ssh(options=server.options))
+
+    assert outcomes.by_node['n1'].stdout.text.split()[2:] == ['127.0.0.1', str(port)]
 
 
 async def test_exit_codes_differ_and_signals_are_128_and_more(ssh: Ssh) -> None:
