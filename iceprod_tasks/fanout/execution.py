@@ -149,6 +149,7 @@ class Execution:
         try:
             argv = self._argv()
             process = Process(argv, stdin=stdin, stderr=terms.stderr, session=terms.session)
+            self._listen(process)
         except (OSError, ValueError) as error:
             self._not_started(argv, error)
             return
@@ -156,12 +157,22 @@ class Execution:
         self._timers.append(loop.call_later(_UNWATCHED_SECONDS, self._watch))
         if terms.timeout_seconds is not None:
             self._timers.append(loop.call_later(terms.timeout_seconds, self.end, Ending.TIMED_OUT))
-        self._readers = process.readers
-        for name, descriptor in self._readers.items():
-            loop.add_reader(descriptor, self._readable, name)
         self._keeper.tell(self, self._listener.on_start, self)
         if stdin:
             self._stdin.begin(process)
+
+    def _listen(self, process: Process) -> None:
+        """Be told when it says something; if the loop has no room for that, it is ended."""
+        loop = self._keeper.loop
+        try:
+            for name, descriptor in process.readers.items():
+                loop.add_reader(descriptor, self._readable, name)
+        except OSError:
+            for descriptor in process.readers.values():
+                loop.remove_reader(descriptor)
+            process.abandon()
+            raise
+        self._readers = process.readers
 
     def _not_started(self, argv: Sequence[str], error: OSError | ValueError) -> None:
         why = getattr(error, 'strerror', None) or error

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -113,6 +114,12 @@ class Process:
         # gives a free number out again only after all the others.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+    def abandon(self) -> None:
+        """End it at once, and have nothing to do with it any more."""
+        self.signal_group(signal.SIGKILL)
+        self._popen.wait()
+        _close(each for each in (self.stdin, *self.readers.values()) if each is not None)
 
     @property
     def group_is_gone(self) -> bool:

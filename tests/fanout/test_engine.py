@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psutil
 import pytest
@@ -198,6 +199,30 @@ async def test_when_descriptors_or_processes_run_out_one_node_fails_and_none_lea
     assert 'Too many open files' in broken.error
     assert broken.stderr is not None
     assert broken.stderr.text == broken.error
+
+
+@pytest.mark.parametrize('failing', [1, 2])
+async def test_when_the_loop_can_listen_to_no_more_one_node_fails(
+    failing: int, monkeypatch: pytest.MonkeyPatch, no_leaks: None, marked: Marked
+) -> None:
+    loop = asyncio.get_running_loop()
+    real, calls = loop.add_reader, 0
+
+    def add_reader(*given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(*given)
+
+    monkeypatch.setattr(loop, 'add_reader', add_reader)
+    outcomes = await run(
+        f'[ %h = a ] && {marked.sleep}; echo x', 'a,b,c', limits=Limits(fanout=1, timeout_seconds=20), stderr=True
+    )
+
+    assert {node: each.code for node, each in outcomes.by_node.items()} == {'a': 255, 'b': 0, 'c': 0}
+    assert outcomes.by_node['a'].error == 'cannot start /bin/sh: No space left on device'
+    assert marked.count() == 0
 
 
 async def test_real_descriptors_that_run_out_hurt_some_nodes_and_not_the_run() -> None:
