@@ -1,9 +1,10 @@
 """The façade: the seed page's calls, and what is better here than there."""
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -366,9 +367,17 @@ def test_ctrl_c_ends_everything_and_is_raised(task: Task, marked: Marked) -> Non
     assert task.key_retcode('k') == 0
 
 
-def test_a_signal_interrupts_a_run(task: Task, marked: Marked) -> None:
+@pytest.fixture
+def ctrl_c_interrupts() -> Iterator[None]:
+    """Whoever has started the tests in the background has SIGINT ignored by them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_signal_interrupts_a_run(task: Task, marked: Marked, ctrl_c_interrupts: None) -> None:
     local(task, marked.sleep, 'a,b')
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), 2))
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
 
     with pytest.raises(KeyboardInterrupt):
