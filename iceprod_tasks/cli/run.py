@@ -1,6 +1,7 @@
 """`iceprod-tasks run`: run a command on nodes, and gather what they say."""
 
 import asyncio
+import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,10 @@ def run(context: click.Context, /, command: tuple[str, ...], **given: Any) -> No
     if given['copy'] and (len(command) != 2 or given['local'] or given['lines']):
         raise click.UsageError('--copy takes a SOURCE and a DEST, and neither --local nor --lines')
     with plainly():
-        outcomes = asyncio.run(_outcomes(command, **given))
+        try:
+            outcomes = asyncio.run(_outcomes(command, **given))
+        except _NobodyReads:
+            raise BrokenPipeError(errno.EPIPE, 'nobody reads') from None  # which Click ends quietly
     if given['as_json']:
         click.echo(orjson.dumps({node: _document(each) for node, each in outcomes.by_node.items()}))
     elif not given['lines']:
@@ -80,11 +84,15 @@ async def _outcomes(command: tuple[str, ...], **given: Any) -> 'Outcomes':
     )
 
 
+class _NobodyReads(BaseException):
+    """Ends all commands at once, as an `Exception` of a listener would not."""
+
+
 def _print_line(node: str, _: str, line: str) -> None:
     try:
         click.echo(f'{node}: {line}')
-    except BrokenPipeError:  # `| head` has seen enough, and so have all nodes
-        raise SystemExit(FAILED) from None
+    except BrokenPipeError as error:  # `| head` has seen enough
+        raise _NobodyReads from error
 
 
 def _gathered(outcomes: 'Outcomes') -> None:
