@@ -10,6 +10,7 @@ from iceprod_tasks.domain.errors import InvalidRequest
 _NO = frozenset({'n', 'no', 'not', 'f', 'false'})
 _MAYBE = frozenset({'m', 'maybe', 'exists'})
 _SHOWN = ('type', 'movement', 'remote', 'local', 'compression', 'transfer')
+_SHOWN_WHERE_GIVEN = ('checksum', 'max_gb')
 
 
 def new_file(dataset_id: str, task_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def new_file(dataset_id: str, task_id: str, given: Mapping[str, Any]) -> dict[st
     Args:
         dataset_id: of the task's dataset.
         task_id: of the task.
-        given: filename, movement, and optionally local, transfer, compression, type.
+        given: filename, movement, and optionally local, transfer, compression, type, checksum, max_gb.
 
     Raises:
         InvalidRequest: `local` would leave the task's directory.
@@ -29,7 +30,7 @@ def new_file(dataset_id: str, task_id: str, given: Mapping[str, Any]) -> dict[st
     if not _stays_inside(local):
         raise InvalidRequest("invalid file data: local must stay in the task's directory")
     place = f'file:{task_id}:{given["movement"]}:{local}:{given["filename"]}'
-    return {
+    entry = {
         'file_id': uuid.uuid5(uuid.NAMESPACE_OID, place).hex,
         'dataset_id': dataset_id,
         'task_id': task_id,
@@ -40,11 +41,17 @@ def new_file(dataset_id: str, task_id: str, given: Mapping[str, Any]) -> dict[st
         'compression': given.get('compression', False),
         'transfer': transfer_rule(given.get('transfer', True)),
     }
+    if 'checksum' in given:
+        entry['checksum'] = given['checksum'].lower()
+    if 'max_gb' in given:
+        entry['max_gb'] = given['max_gb']
+    return entry
 
 
 def shown(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a stored entry that clients see."""
-    return {key: entry[key] for key in _SHOWN}
+    """The fields of a stored entry that clients see; those that are ours only where they were given."""
+    fields = {key: entry[key] for key in _SHOWN}
+    return fields | {key: entry[key] for key in _SHOWN_WHERE_GIVEN if key in entry}
 
 
 def transfer_rule(given: object) -> bool | str:

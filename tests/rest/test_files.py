@@ -1,5 +1,6 @@
 """File entries of tasks. Seed 004, contract 3, trap 26."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,6 +69,41 @@ async def test_transfer_is_yes_no_or_maybe(api: Api, given: Any, rule: Any) -> N
     assert [file['transfer'] for file in await files(api)] == [rule]
 
 
+SHA256 = 'sha256:' + 'a0' * 32
+
+
+@pytest.mark.parametrize(
+    'given',
+    [{'checksum': SHA256}, {'checksum': 'md5:' + 'b1' * 16}, {'checksum': 'adler32:0123abcd'},
+     {'checksum': 'sha512:' + 'c2' * 64, 'max_gb': 0.5}, {'max_gb': 3}],
+)  # fmt: skip
+async def test_a_checksum_and_a_bound_are_kept_and_shown_where_they_were_given(api: Api, given: dict[str, Any]) -> None:
+    task_id = await api.add_task()
+
+    await api('POST', f'/datasets/d1/files/{task_id}', FILE | given)
+    await api('POST', f'/datasets/d1/files/{task_id}', FILE | {'filename': 'other'})
+
+    assert await files(api) == [SHOWN | given, SHOWN | {'remote': 'other'}]
+
+
+async def test_a_checksum_is_kept_in_lower_case(api: Api) -> None:
+    task_id = await api.add_task()
+
+    await api('POST', f'/datasets/d1/files/{task_id}', FILE | {'checksum': 'md5:' + 'AB' * 16})
+
+    assert await files(api) == [SHOWN | {'checksum': 'md5:' + 'ab' * 16}]
+
+
+async def test_tasks_of_a_config_get_the_checksums_of_its_files(api: Api, chores: Callable[[], Any]) -> None:
+    entry = FILE | {'checksum': SHA256, 'max_gb': 2.5}
+    dataset_id = await api.add_dataset([{'name': 'gen', 'command': 'true', 'files': [entry]}])
+
+    await chores()
+
+    answer = await api('GET', f'/datasets/{dataset_id}/files')
+    assert answer.body['files'] == [SHOWN | {'checksum': SHA256, 'max_gb': 2.5}]
+
+
 INVALID = 'invalid file data'
 
 
@@ -83,6 +119,10 @@ INVALID = 'invalid file data'
         ({'local': 'a\x85'}, 'key local'), ({'local': 'a\nb'}, 'key local'),
         ({'compression': 'rar'}, INVALID), ({'compression': 1}, INVALID),
         ({'compression': None}, INVALID), ({'transfer': 1}, 'key transfer should be of type'),
+        ({'checksum': 'a0' * 32}, INVALID), ({'checksum': 'crc:00'}, INVALID), ({'checksum': 'md5:00'}, INVALID),
+        ({'checksum': ''}, INVALID), ({'checksum': 'sha256:' + 'g' * 64}, INVALID), ({'checksum': 5}, INVALID),
+        ({'checksum': SHA256 + '\n'}, INVALID), ({'checksum': None}, INVALID), ({'max_gb': 0}, 'key max_gb'),
+        ({'max_gb': -1}, 'key max_gb'), ({'max_gb': '1'}, 'key max_gb'), ({'max_gb': True}, 'key max_gb'),
         ({'transfer': None}, 'key transfer should be of type'), ({'type': 'blah'}, INVALID), ({'a': {'$b': 1}}, ''),
     ],
 )  # fmt: skip

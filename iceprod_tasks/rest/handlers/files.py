@@ -30,6 +30,8 @@ class DatasetMultiFilesHandler(Handler):
             local (str): (optional) name in the task's directory
             transfer (bool or str): (optional) whether to move the file: yes, no or maybe
             compression (bool or str): (optional) whether to compress and decompress it
+            checksum (str): (optional) of the remote file, for example sha256:...
+            max_gb (float): (optional) a file that is larger is not moved
 
         Args:
             dataset_id (str): the dataset id
@@ -63,7 +65,7 @@ class DatasetTaskFilesHandler(Handler):
         Body args (json):
             filename (str): the full URL or name
             movement (str): input, output or both
-            local, transfer, compression: (optional) as for a dataset
+            local, transfer, compression, checksum, max_gb: (optional) as for a dataset
 
         Args:
             dataset_id (str): the dataset id
