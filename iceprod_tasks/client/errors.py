@@ -130,7 +130,7 @@ def error_of(response: httpx2.Response) -> ClientError:
         str(body.get('error') or response.reason_phrase or 'no reason given'),
         code=code,
         body=body,
-        retry_after_seconds=_retry_after_seconds(response.headers.get('Retry-After', '')),
+        retry_after_seconds=retry_after_seconds(response.headers.get('Retry-After', '')),
     )
 
 
@@ -142,7 +142,7 @@ def _object_in(response: httpx2.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _retry_after_seconds(header: str) -> float:
+def retry_after_seconds(header: str) -> float:
     """The seconds a Retry-After header asks for; a date is told from a number, and anything else is ignored."""
     try:
         seconds = float(header)
