@@ -28,6 +28,16 @@ class Reader(Protocol):
         """At most so many bytes; none at the end."""
 
 
+class Packer(Protocol):
+    """Makes a compressed file."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """What comes next of it, perhaps nothing yet."""
+
+    def flush(self) -> bytes:
+        """The rest."""
+
+
 def kind_of(word: object) -> str:
     """The compression that a word of an entry means: gzip, bzip, lzma, or '' for none.
 
@@ -66,11 +76,12 @@ def read_block(source: Reader, kind: str) -> bytes:
         raise NotCompressed(f'cannot be decompressed as {kind}: {error}') from error
 
 
-def writer(kind: str, file: IO[bytes]) -> IO[bytes]:
-    """Writes a compressed file, the same bytes for the same contents; closing it leaves `file` open."""
+def packer(kind: str) -> Packer:
+    """Packs a file, the same bytes for the same contents."""
     if kind == 'gzip':
-        return cast(IO[bytes], gzip.GzipFile(filename='', fileobj=file, mode='wb', mtime=0))
-    return cast(IO[bytes], bz2.BZ2File(file, 'wb') if kind == 'bzip' else lzma.LZMAFile(file, 'wb'))
+        # With a head and an end as gzip has them, but no time and no name.
+        return zlib.compressobj(wbits=zlib.MAX_WBITS + 16)
+    return bz2.BZ2Compressor() if kind == 'bzip' else lzma.LZMACompressor()
 
 
 class _LzmaReader:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import IO, Protocol
 
 from iceprod_tasks.pilot.files.checksums import Checksum
-from iceprod_tasks.pilot.files.compression import NotCompressed, read_block, reader, writer
+from iceprod_tasks.pilot.files.compression import NotCompressed, packer, read_block, reader
 from iceprod_tasks.pilot.files.errors import Trouble, WrongEntry, disk
 from iceprod_tasks.pilot.files.pieces import BLOCK_BYTES, in_thread
 
@@ -160,11 +160,10 @@ async def compress(kind: str, source: Departure, target: IO[bytes]) -> None:
     Raises:
         Trouble: the disk would not have it.
     """
-    packed = writer(kind, target)
-    with disk():
-        async for data in source.blocks():
-            await in_thread(packed.write, data)
-        await in_thread(packed.close)
+    packing = packer(kind)
+    async for data in source.blocks():
+        await in_thread(write_all, target, await in_thread(packing.compress, data))
+    await in_thread(write_all, target, await in_thread(packing.flush))
 
 
 async def check(departure: Departure, checksum: Checksum) -> None:

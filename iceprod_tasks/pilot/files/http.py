@@ -48,7 +48,8 @@ class HttpFetch:
     async def _begin(self, got: httpx2.Response, arrival: Arrival) -> None:
         if got.status_code == 206:
             placed = _RANGE.fullmatch(got.headers.get('Content-Range', ''))
-            if not placed or int(placed[1]) != arrival.size or placed[2] not in {'*', str(self._size)}:
+            same = placed and int(placed[1]) == arrival.size and placed[2] in {'*', str(self._size)}
+            if not same or _version(got) not in {None, self._version}:
                 await self._changed(arrival)
             return
         if arrival.size:

@@ -77,7 +77,9 @@ class Draft:
         if self._temporary is not None:
             os.rename(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             self._temporary = None
-        os.fsync(self._folder)
+        with contextlib.suppress(OSError):
+            # Some systems cannot do that with folders, and the contents are safe already.
+            os.fsync(self._folder)
 
 
 def draft(root: Path, parts: Sequence[str]) -> Draft:

@@ -154,13 +154,20 @@ class Mover:
                     departure = _within_limit(packed, entry)
             if entry.checksum and not entry.comes_in:
                 await check(departure, entry.checksum)
-            send = await self._send(entry, web, departure.size)
             try:
-                await self._patiently(lambda: send.go(departure), entry)
-            except BaseException:
-                await send.abandon()
-                raise
+                await self._send_all(departure, entry, web)
+            except NotThere as error:
+                # Only the task's own file may be missing; no place for it is an error in any case.
+                raise WrongEntry(str(error)) from error
             return departure.size
+
+    async def _send_all(self, departure: Departure, entry: Entry, web: Web) -> None:
+        send = await self._send(entry, web, departure.size)
+        try:
+            await self._patiently(lambda: send.go(departure), entry)
+        except BaseException:
+            await send.abandon()
+            raise
 
     async def _fetch(self, entry: Entry, web: Web) -> Fetch:
         if entry.scheme == 'file':

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+DATE = 'Sat, 01 Aug 2026 10:00:00 GMT'
+
 
 @dataclass
 class Site:
@@ -20,7 +22,8 @@ class Site:
         files: contents by path.
         cuts: after so many bytes of the body the next answers, or the next uploads, end; one for each.
         ranges: whether it knows ranges.
-        versions: whether it tells ETags.
+        version: how it tells what a file is: by an `etag`, a `weak` one, a `date`, or not at all.
+        any_range: whether it sends ranges of whatever file it has now.
         says: statuses and headers of the next answers, instead of the file.
         redirects: where paths lead.
         slow_bytes: so many bytes a tenth of a second; 0 is at once.
@@ -30,7 +33,8 @@ class Site:
     files: dict[str, bytes] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     ranges: bool = True
-    versions: bool = True
+    version: str = 'etag'
+    any_range: bool = False
     says: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     redirects: dict[str, tuple[int, str]] = field(default_factory=dict)
     slow_bytes: int = 0
@@ -80,11 +84,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404)
             return
         etag = f'"{hashlib.md5(data).hexdigest()}"'
+        version = {
+            'etag': {'ETag': etag}, 'weak': {'ETag': f'W/{etag}'}, 'date': {'Last-Modified': DATE}, '': {},
+        }[self.site.version]  # fmt: skip
         start, status = 0, 200
         wanted = re.fullmatch(r'bytes=(\d+)-', self.headers.get('Range', ''))
-        if wanted and self.site.ranges and self.headers.get('If-Range') == etag:
+        if wanted and self.site.ranges and (self.site.any_range or self.headers.get('If-Range') in version.values()):
             start, status = int(wanted[1]), 206
-        headers = {'ETag': etag} if self.site.versions else {}
+        headers = dict(version)
         if status == 206:
             headers['Content-Range'] = f'bytes {start}-{len(data) - 1}/{len(data)}'
         self._send(status, headers, data[start:])

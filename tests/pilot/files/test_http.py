@@ -11,7 +11,7 @@ import pytest
 
 from iceprod_tasks.pilot.files import FileRefused, FileRules, FileTrouble, Mover
 from tests.pilot.files.conftest import Move, entry, names_in
-from tests.pilot.files.site import Site
+from tests.pilot.files.site import DATE, Site
 from tests.pilot.files.site import site as running_site
 
 DATA = random.Random(1).randbytes(3_000_000)
@@ -65,17 +65,35 @@ async def test_a_download_begins_anew_where_the_server_has_another_file_now(
     assert (work / 'x').read_bytes() == other
 
 
-@pytest.mark.parametrize('lacks', ['ranges', 'versions'])
+async def test_a_server_that_tells_a_date_only_can_go_on(site: Site, fetch: Move, work: Path) -> None:
+    site.files['/x'], site.cuts, site.version = DATA, [1_000_000], 'date'
+
+    await fetch(f'{site.url}/x')
+
+    assert (work / 'x').read_bytes() == DATA
+    assert site.header('If-Range') == [None, DATE]
+
+
+async def test_a_part_of_another_file_is_not_put_behind_what_has_come(site: Site, fetch: Move, work: Path) -> None:
+    site.files['/x'], site.cuts, site.change_after_cut = DATA, [1_000_000], DATA[::-1]
+    site.any_range = True
+
+    await fetch(f'{site.url}/x')
+
+    assert (work / 'x').read_bytes() == DATA[::-1]
+
+
+@pytest.mark.parametrize(('ranges', 'version'), [(False, 'etag'), (True, 'weak'), (True, '')])
 async def test_a_download_begins_anew_where_the_server_cannot_go_on(
-    site: Site, fetch: Move, work: Path, lacks: str
+    site: Site, fetch: Move, work: Path, ranges: bool, version: str
 ) -> None:
     site.files['/x'], site.cuts = DATA, [1_000_000]
-    setattr(site, lacks, False)
+    site.ranges, site.version = ranges, version
 
     await fetch(f'{site.url}/x', checksum=f'md5:{hashlib.md5(DATA).hexdigest()}')
 
     assert (work / 'x').read_bytes() == DATA
-    assert site.header('Range') == [None, None if lacks == 'versions' else 'bytes=1000000-']
+    assert site.header('Range') == [None, None if ranges else 'bytes=1000000-']
 
 
 async def test_a_download_that_breaks_too_often_is_given_up(site: Site, fetch: Move, work: Path) -> None:
@@ -247,6 +265,16 @@ async def test_a_file_that_was_not_written_is_refused_unless_it_may_be_missing(s
     await send(f'{site.url}/out', transfer='maybe')
 
     assert site.asked == []
+
+
+async def test_a_place_that_is_not_there_is_refused_even_where_the_file_may_be_missing(
+    site: Site, send: Move, work: Path
+) -> None:
+    (work / 'out').write_bytes(DATA)
+    site.says = [(404, {})]
+
+    with pytest.raises(FileRefused, match=r'^upload .*/out: it is not there: 404'):
+        await send(f'{site.url}/out', transfer='maybe')
 
 
 async def test_a_cancelled_download_is_over_at_once(site: Site, rules: FileRules, work: Path) -> None:

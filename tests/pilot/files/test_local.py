@@ -1,14 +1,19 @@
 """`file:` names: what the site allows, links, devices, and what is seen while a file is written."""
 
 import asyncio
+import bz2
+import gzip
+import lzma
 import os
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from iceprod_tasks.pilot.files import FileRefused, FileRules, FileTrouble, Mover
+from iceprod_tasks.pilot.files import FileRefused, FileRules, FileTrouble, Mover, contents
 from tests.pilot.files.conftest import Move, entry, names_in
 
 DATA = random.Random(2).randbytes(3_000_000)
@@ -213,6 +218,63 @@ async def test_a_root_that_is_gone_is_trouble_and_no_missing_file(root: Path, fe
 
     with pytest.raises(FileTrouble, match=r'file-root .* is not there'):
         await fetch(f'file://{root}/x', transfer='maybe')
+
+
+async def test_a_cancelled_copy_is_over_at_once_and_no_thread_works_on(
+    root: Path, rules: FileRules, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / 'x').write_bytes(DATA * 10)
+    reads: list[int] = []
+    real = os.pread
+
+    def slowly(number: int, size: int, place: int) -> bytes:
+        reads.append(place)
+        time.sleep(0.1)
+        return real(number, size, place)
+
+    monkeypatch.setattr(os, 'pread', slowly)
+    moving = asyncio.create_task(Mover(rules).bring_in([entry(f'file://{root}/x', 'input')], work))
+    while len(reads) < 3:
+        await asyncio.sleep(0.01)
+    began = time.monotonic()
+
+    moving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await moving
+
+    assert time.monotonic() - began < 0.5
+    assert names_in(work) == []
+    await asyncio.sleep(0.3)
+    assert len(reads) <= 4
+
+
+@pytest.mark.parametrize('compression', ['gzip', 'bzip', 'lzma'])
+@pytest.mark.parametrize('outwards', [False, True])
+async def test_cancelled_while_it_is_packed_or_unpacked_nothing_is_left(
+    root: Path, rules: FileRules, work: Path, compression: str, outwards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = {'gzip': gzip.compress, 'bzip': bz2.compress, 'lzma': lzma.compress}[compression]
+    (work if outwards else root).joinpath('x').write_bytes(DATA if outwards else pack(DATA))
+    movement, move = ('output', Mover(rules).bring_out) if outwards else ('input', Mover(rules).bring_in)
+    entries = [entry(f'file://{root}/{"y" if outwards else "x"}', movement, local='x', compression=compression)]
+    writes: list[int] = []
+    real = contents.write_all
+
+    def slowly(file: IO[bytes], data: bytes) -> None:
+        writes.append(len(data))
+        time.sleep(0.1)
+        real(file, data)
+
+    monkeypatch.setattr(contents, 'write_all', slowly)
+    moving = asyncio.create_task(move(entries, work))
+    while len(writes) < (2 if outwards else 5):
+        await asyncio.sleep(0.01)
+
+    moving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await moving
+
+    assert names_in(root if outwards else work) == []
 
 
 async def test_a_file_is_not_seen_before_it_is_whole(
