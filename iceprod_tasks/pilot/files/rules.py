@@ -15,6 +15,9 @@ class FileRules:
 
     S3 has its endpoint and credentials from the pilot's environment, as boto3 reads them, or `S3_ENDPOINT`.
 
+    Raises:
+        ValueError: the base is no URL that would be allowed.
+
     Args:
         schemes: of remote names, besides `file`.
         file_roots: existing folders; `file:` names lead below one of them, and nowhere without any.
@@ -38,6 +41,11 @@ class FileRules:
     connect_seconds: float = 15.0
     silence_seconds: float = 60.0
     part_bytes: int = 16 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        scheme = self.base.partition(':')[0].lower()
+        if self.base and not (scheme in self.schemes or (scheme == 'file' and self.file_roots)):
+            raise ValueError(f'not a URL that files of this pilot may have: {self.base!r}')
 
     @property
     def limit_bytes(self) -> int:

@@ -100,7 +100,7 @@ class Web:
                     raise WrongEntry(f'the server answers {response.status_code} to an upload')
             finally:
                 await response.aclose()
-            url = _next(url, response.headers['Location'])
+            url = next_place(url, response.headers['Location'])
         raise WrongEntry(f'more than {_MOST_REDIRECTS} redirects')
 
     async def _send(self, url: httpx2.URL, asked: _Asked) -> httpx2.Response:
@@ -115,8 +115,12 @@ class Web:
         return await self._http.send(request, stream=True, follow_redirects=False)
 
 
-def _next(url: httpx2.URL, location: str) -> httpx2.URL:
-    """Where a redirect leads; a user and a password in the URL stay behind, unless it is the same server."""
+def next_place(url: httpx2.URL, location: str) -> httpx2.URL:
+    """Where a redirect leads; a user and a password in the URL stay behind, unless it is the same server.
+
+    Raises:
+        WrongEntry: it leads from https to http, or out of the web.
+    """
     following = url.join(location)
     if following.scheme not in {'http', 'https'} or not following.host:
         raise WrongEntry(f'the server leads to {following.scheme}:')

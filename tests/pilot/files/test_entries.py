@@ -117,6 +117,12 @@ async def test_a_name_does_not_leave_the_base(rules: FileRules, root: Path, work
         await Mover(replace(rules, base=f'file://{root}/sub')).bring_in([entry(name, 'input', local='x')], work)
 
 
+@pytest.mark.parametrize('base', ['data', '/data', 'gsiftp://h/x', 'file:///data'])
+def test_a_base_that_no_file_could_have_is_refused(base: str) -> None:
+    with pytest.raises(ValueError, match='not a URL that files of this pilot may have'):
+        FileRules(base=base)
+
+
 async def test_a_scheme_that_the_site_does_not_allow_is_refused(site: Site, rules: FileRules, work: Path) -> None:
     with pytest.raises(FileRefused, match='no way to move http: files'):
         await Mover(replace(rules, schemes=frozenset({'https'}))).bring_in([entry(f'{site.url}/x', 'input')], work)

@@ -7,9 +7,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from iceprod_tasks.pilot.files import FileRefused, FileRules, FileTrouble, Mover
+from iceprod_tasks.pilot.files.errors import WrongEntry
+from iceprod_tasks.pilot.files.web import next_place
 from tests.pilot.files.conftest import Move, entry, names_in
 from tests.pilot.files.site import DATE, Site
 from tests.pilot.files.site import site as running_site
@@ -200,6 +203,23 @@ async def test_a_redirect_without_an_end_or_to_elsewhere_is_refused(
     assert len(site.asked) <= 6
 
 
+def test_a_redirect_never_leads_from_https_to_http() -> None:
+    https, http = httpx2.URL('https://h/x'), httpx2.URL('http://h/x')
+
+    with pytest.raises(WrongEntry, match='from https to http'):
+        next_place(https, 'http://h/x')
+
+    assert next_place(https, '/y') == next_place(http, 'https://h/y') == httpx2.URL('https://h/y')
+
+
+async def test_a_file_is_never_compressed_on_the_way(site: Site, fetch: Move) -> None:
+    site.files['/x'] = DATA
+
+    await fetch(f'{site.url}/x')
+
+    assert site.header('Accept-Encoding') == ['identity']
+
+
 async def test_a_password_in_a_url_goes_to_its_server_only_and_into_no_words(
     site: Site, elsewhere: Site, fetch: Move
 ) -> None:
@@ -218,12 +238,13 @@ async def test_a_password_in_a_url_goes_to_its_server_only_and_into_no_words(
 async def test_a_file_larger_than_the_limit_is_refused_before_it_comes(
     site: Site, rules: FileRules, work: Path
 ) -> None:
-    site.files['/x'] = DATA
+    site.files['/x'], site.slow_bytes = DATA, 10_000
 
-    with pytest.raises(FileRefused, match=r'^download .*: larger than 0.002 GB'):
-        await Mover(replace(rules, limit_gb=0.002)).bring_in([entry(f'{site.url}/x', 'input')], work)
-    with pytest.raises(FileRefused, match=r'larger than 0.001 GB'):
-        await Mover(rules).bring_in([entry(f'{site.url}/x', 'input', max_gb=0.001)], work)
+    async with asyncio.timeout(5):
+        with pytest.raises(FileRefused, match=r'^download .*: larger than 0.002 GB'):
+            await Mover(replace(rules, limit_gb=0.002)).bring_in([entry(f'{site.url}/x', 'input')], work)
+        with pytest.raises(FileRefused, match=r'larger than 0.001 GB'):
+            await Mover(rules).bring_in([entry(f'{site.url}/x', 'input', max_gb=0.001)], work)
 
     assert names_in(work) == []
 

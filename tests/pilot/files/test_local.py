@@ -195,13 +195,39 @@ async def test_a_disk_that_fails_for_a_moment_is_read_on_where_it_failed(
     assert places[1] == places[2] > 0
 
 
+async def test_a_file_that_changes_while_it_is_read_is_read_anew(
+    root: Path, fetch: Move, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / 'x').write_bytes(DATA)
+    other, real = DATA[::-1], os.pread
+
+    def change(number: int, size: int, place: int) -> bytes:
+        data = real(number, size, place)
+        if place:
+            (root / 'x').write_bytes(other)
+        return data
+
+    monkeypatch.setattr(os, 'pread', change)
+    moving = asyncio.create_task(fetch(f'file://{root}/x'))
+    while (root / 'x').read_bytes() != other and not moving.done():
+        await asyncio.sleep(0)
+    monkeypatch.setattr(os, 'pread', real)
+
+    await moving
+
+    assert (work / 'x').read_bytes() == other
+
+
 async def test_a_full_disk_is_trouble_and_leaves_nothing(
     root: Path, send: Move, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (work / 'out').write_bytes(DATA)
     (root / 'out').write_text('old')
 
-    def full(_: int) -> None:
+    calls = []
+
+    def full(number: int) -> None:
+        calls.append(number)
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(os, 'fsync', full)
@@ -211,6 +237,7 @@ async def test_a_full_disk_is_trouble_and_leaves_nothing(
 
     assert names_in(root) == ['out']
     assert (root / 'out').read_text() == 'old'
+    assert len(calls) == 1
 
 
 async def test_a_root_that_is_gone_is_trouble_and_no_missing_file(root: Path, fetch: Move) -> None:

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from iceprod_tasks.pilot.files import FileRefused, FileRules, FileTrouble, Mover
@@ -16,6 +16,8 @@ NAMES = st.one_of(st.lists(PARTS, max_size=5).map('/'.join), st.text(max_size=10
 
 
 @settings(max_examples=150, deadline=None)
+@example(local='../x', tail='data', compression=False)
+@example(local='up/x', tail='data', compression=False)
 @given(local=NAMES, tail=NAMES, compression=st.sampled_from([False, 'gzip']))
 def test_nothing_outside_is_made_on_the_way_in(local: str, tail: str, compression: bool | str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -31,6 +33,9 @@ def test_nothing_outside_is_made_on_the_way_in(local: str, tail: str, compressio
 
 
 @settings(max_examples=150, deadline=None)
+@example(local='../secret', tail='x')
+@example(local='link', tail='x')
+@example(local='a', tail='up/x')
 @given(local=NAMES, tail=NAMES)
 def test_nothing_outside_is_read_or_written_on_the_way_out(local: str, tail: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
