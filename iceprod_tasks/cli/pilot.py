@@ -38,6 +38,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     '--workdir', type=click.Path(path_type=Path), help='Where tasks get their folders [the temporary folder].'
 )
 @click.option('--until-empty', is_flag=True, help='End when every task that fits is finished.')
+@click.option('--idle-seconds', type=_POSITIVE, help='End after so long without any work [never].')
 @click.option('--poll-seconds', type=_POSITIVE, default=10.0, show_default=True, help='Longest wait between questions.')
 @click.option('--lease-seconds', type=_POSITIVE, help="How long a claim holds [the service's default].")
 @click.option('--pass-env', metavar='NAME', multiple=True, help='A variable tasks may see; repeatable.')
@@ -71,6 +72,7 @@ def _plan(
     workdir: Path | None,
     pass_env: Sequence[str],
     until_empty: bool,
+    idle_seconds: float | None,
     poll_seconds: float,
     lease_seconds: float | None,
     keep_workdirs: bool,
@@ -88,6 +90,7 @@ def _plan(
         name=f'{socket.gethostname()}/{os.getpid()}',
         workdir=folder,
         until_empty=until_empty,
+        idle_seconds=idle_seconds,
         poll_seconds=poll_seconds,
         lease_seconds=lease_seconds,
         keep_workdirs=keep_workdirs,

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import math
 
 from iceprod_tasks.client import AsyncClient, Gone, NoWork, Retry, ServerError, new_claim_id
 from iceprod_tasks.pilot.hold import Hold
@@ -33,6 +34,8 @@ class Line:
         longest_seconds = min(plan.poll_seconds, POLL_SECONDS_UNTIL_EMPTY) if plan.until_empty else plan.poll_seconds
         self._polling = Retry(seconds=None, longest_seconds=longest_seconds)
         self._mending = Retry(seconds=None)
+        self._at_work: set[str] = set()
+        self._idle_since = clock()
 
     async def claim(self, slot: str) -> Hold | None:
         """The next task for a slot; None when the slot shall end.
@@ -43,8 +46,14 @@ class Line:
         Raises:
             ClientError: the service will not have this pilot.
         """
+        self._at_work.discard(slot)
+        if not self._at_work:
+            self._idle_since = clock()
         try:
-            return await within(self._next(slot), self._stop, LAST_ANSWER_SECONDS)
+            hold = await within(self._next(slot), self._stop, LAST_ANSWER_SECONDS)
+            if hold is not None:
+                self._at_work.add(slot)
+            return hold
         except TimeoutError:
             log.warning('%s: no answer to the last question for work', slot)
             return None
@@ -73,10 +82,18 @@ class Line:
         return None
 
     def _go_on(self, answer: Hold | NoWork | None) -> bool:
-        return isinstance(answer, NoWork) and not (self._plan.until_empty and answer.left == 0)
+        if not isinstance(answer, NoWork) or (self._plan.until_empty and answer.left == 0):
+            return False
+        return self._patience() > 0
+
+    def _patience(self) -> float:
+        """How many seconds the pilot may still be without work; as long as a slot works, it is not."""
+        if self._plan.idle_seconds is None or self._at_work:
+            return math.inf
+        return self._idle_since + self._plan.idle_seconds - clock()
 
     async def _rest(self, attempt: int) -> None:
-        await pause(self._stop, self._polling.delay(attempt) or 0.0)
+        await pause(self._stop, min(self._polling.delay(attempt) or 0.0, max(0.0, self._patience())))
 
     async def _ask(self, slot: str) -> Hold | NoWork:
         """One question, repeated under the same claim id until its answer is known."""

@@ -17,6 +17,7 @@ class Plan:
         name: who the pilot is, for people.
         workdir: an existing folder, where the attempts get theirs.
         until_empty: end when nothing that fits the offer is unfinished.
+        idle_seconds: end after so long without any work; None for never.
         poll_seconds: the longest wait between two questions for work.
         lease_seconds: the lease asked for; the service's default when None.
         heartbeat_seconds: the longest rest before the first heartbeat of a claim; then the service says how long.
@@ -28,6 +29,7 @@ class Plan:
     name: str
     workdir: Path
     until_empty: bool = False
+    idle_seconds: float | None = None
     poll_seconds: float = 10.0
     lease_seconds: float | None = None
     heartbeat_seconds: float = 10.0

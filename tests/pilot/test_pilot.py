@@ -25,6 +25,30 @@ async def test_it_ends_when_nothing_is_left(service: FakeService, fly: Fly) -> N
     assert service.left == 0
 
 
+async def test_it_ends_when_it_has_been_without_work_for_long_enough(service: FakeService, fly: Fly) -> None:
+    service.left = 1
+    service.add('sleep 1.5')
+    began = time.monotonic()
+
+    [report] = await fly(until_empty=False, idle_seconds=1.0)
+
+    assert report['action'] == 'complete'
+    assert 2.5 <= time.monotonic() - began < 20
+
+
+async def test_an_idle_slot_stays_as_long_as_another_one_works(service: FakeService, fly: Fly) -> None:
+    service.add('sleep 2')
+    flying = asyncio.ensure_future(fly(until_empty=False, idle_seconds=0.5, slots=(ENVIRONMENT, ENVIRONMENT)))
+    await service.until(lambda: len(service.held) == 1)
+    await asyncio.sleep(1.2)
+    service.add('true')
+
+    reports = await flying
+
+    # The short one was taken and done while the long one ran.
+    assert [report['task_id'] for report in reports] == ['t1', 't0']
+
+
 async def test_it_waits_for_what_others_have_not_finished(service: FakeService, fly: Fly) -> None:
     service.left = 1
     flying = asyncio.ensure_future(fly())
