@@ -81,6 +81,10 @@ answers '{"tasks":[{*"priority":'$((now + 1))'},*]}'
 call 200 GET /task_counts/status
 answers '{"idle":*,"waiting":*,"queued":*,"processing":*,"reset":*,"suspended":*,"failed":*,"complete":*}'
 
+# What the tasks need that wait to be run, for those who start pilots.
+call 200 GET /task_demand
+answers '{"demand":[{"requirements":{*},"waiting":*,"queued":*,"unmade":*}*]}'
+
 
 ## Queue, claim, report.
 

@@ -4,7 +4,7 @@ Every id is made from the dataset's id and the place in it, and what is there al
 point leaves no hole and no twin: the next run makes the same documents again, and only missing ones are stored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.actions.depend import resolve
@@ -87,13 +87,18 @@ async def _status(service: Service, dataset_id: str) -> str:
 
 async def unmade(service: Service, offer: Requirements) -> int:
     """How many tasks that would fit an offer are described by configs and not made yet."""
-    count = 0
+    return sum([
+        jobs_missing async for jobs_missing, task in unmade_tasks(service) if fits(task.get('requirements', {}), offer)
+    ])  # fmt: skip
+
+
+async def unmade_tasks(service: Service) -> AsyncIterator[tuple[int, Mapping[str, Any]]]:
+    """The tasks that configs describe and that are not made yet: in how many jobs each is missing, and the task."""
     async for dataset in service.store.datasets.unmade():
         jobs_missing = dataset['jobs_submitted'] - dataset['jobs_materialized']
         config = await service.store.datasets.own_config(dataset['dataset_id'])
-        if config is not None:
-            count += jobs_missing * sum(fits(task.get('requirements', {}), offer) for task in config['tasks'])
-    return count
+        for task in config['tasks'] if config is not None else ():
+            yield jobs_missing, task
 
 
 class _Plan:

@@ -11,6 +11,7 @@ from iceprod_tasks.cli.jobs import jobs
 from iceprod_tasks.cli.nodes import nodes
 from iceprod_tasks.cli.options import InOrder
 from iceprod_tasks.cli.pilot import pilot
+from iceprod_tasks.cli.pilots import pilots
 from iceprod_tasks.cli.priority import priority
 from iceprod_tasks.cli.requirements import requirements
 from iceprod_tasks.cli.revoke import revoke
@@ -41,8 +42,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve, token, revoke, account, pilot, submit, status, datasets, jobs, tasks, priority, requirements, delete, export,
-    import_, run, nodes,
+    serve, token, revoke, account, pilot, pilots, submit, status, datasets, jobs, tasks, priority, requirements, delete,
+    export, import_, run, nodes,
 )  # fmt: skip
 """In the order of the help: run a service, let people and workers in, submit and watch, change and throw away, keep,
 work on nodes."""

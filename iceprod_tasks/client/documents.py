@@ -125,6 +125,15 @@ class RankedTask(TypedDict, total=False):
     factors: dict[str, float] | None
 
 
+class Demand(TypedDict):
+    """Tasks of one kind that are to be run; what they need is None where that differs among them."""
+
+    requirements: Requirements | None
+    waiting: int
+    queued: int
+    unmade: int
+
+
 class Message(TypedDict, total=False):
     """One report kept on a task."""
 

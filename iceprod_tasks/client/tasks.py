@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 from iceprod_tasks.client.asking import Asking, Document, in_dataset, part, query_of
-from iceprod_tasks.client.documents import Message, RankedTask, TaskDocument, TaskHistory
+from iceprod_tasks.client.documents import Demand, Message, RankedTask, TaskDocument, TaskHistory
 
 
 class Tasks(Asking):
@@ -75,6 +75,10 @@ class Tasks(Asking):
         """The tasks that come next, of one dataset or of all that may be read, with what makes their priorities."""
         query: dict[str, str | int] = {'limit': limit, **({'dataset_id': dataset_id} if dataset_id else {})}
         return cast(list[RankedTask], (await self._get('/task_order', query))['tasks'])
+
+    async def task_demand(self) -> list[Demand]:
+        """What tasks that wait to be run need, and how many of each kind there are."""
+        return cast(list[Demand], (await self._get('/task_demand'))['demand'])
 
     async def messages(self, task_id: str) -> list[Message]:
         """What reports on a task brought, oldest first."""

@@ -98,9 +98,23 @@ def may_fit(name: str, member: Requirements, offer: Requirements) -> bool:
     Returns:
         False only when none of its tasks fits.
     """
+    needed = needs_at_least(name, member)
+    return needed is None or fits(needed, offer)
+
+
+def needs_at_least(name: str, member: Requirements) -> Requirements | None:
+    """What an offer has to have so that any task of a signature can fit it.
+
+    Args:
+        name: the signature.
+        member: requirements of one of its tasks, whichever.
+
+    Returns:
+        Requirements; None where tasks of it may need anything.
+    """
     if is_exact(name):
-        return fits(member, offer)
-    return fits({**member, **_least(member)}, offer) if _is_ladder(name) else True
+        return member
+    return {**member, **_least(member)} if _is_ladder(name) else None
 
 
 def must_fit(name: str, member: Requirements, offer: Requirements) -> bool:

@@ -16,6 +16,7 @@ from iceprod_tasks.rest.handlers import (
     pilots,
     retention,
     revocations,
+    task_demand,
     task_order,
     task_stats,
     tasks,
@@ -62,7 +63,7 @@ def make_application(
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
-        *specs((*history.ROUTES, *health.ROUTES), handler_cfg),
+        *specs((*task_demand.ROUTES, *history.ROUTES, *health.ROUTES), handler_cfg),
         *specs((*tokens.ROUTES, *revocations.ROUTES), handler_cfg),
     ]
     return Reception(

@@ -11,6 +11,7 @@ from iceprod_tasks.storage.closings import Closings
 from iceprod_tasks.storage.counts import Counts
 from iceprod_tasks.storage.datasets import Datasets
 from iceprod_tasks.storage.deletions import Deletions
+from iceprod_tasks.storage.demand import Demand
 from iceprod_tasks.storage.durability import check_durability, url_options
 from iceprod_tasks.storage.files import Files
 from iceprod_tasks.storage.given import Given
@@ -73,6 +74,7 @@ class Store:
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)
+        self.demand = Demand(kept['tasks'], kinds)
         self.counts = Counts(kept['tasks'], kept['jobs'], self.tallies)
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])

@@ -209,6 +209,16 @@ def test_the_token_is_not_in_the_clients_text() -> None:
     assert 'very secret' not in repr(client)
 
 
+async def test_the_demand_is_asked_for() -> None:
+    row = {'requirements': {'cpu': 1}, 'waiting': 1, 'queued': 2, 'unmade': 3}
+    client, wire = client_of(says(200, {'demand': [row]}))
+
+    async with client:
+        assert await client.task_demand() == [row]
+
+    assert (wire.requests[0].method, wire.requests[0].url.path) == ('GET', '/task_demand')
+
+
 @pytest.mark.parametrize(
     ('given', 'query'), [({}, 'limit=10'), ({'dataset_id': 'd 1', 'limit': 3}, 'limit=3&dataset_id=d+1')]
 )

@@ -26,6 +26,7 @@ from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from iceprod_tasks.scheduler.walks import Walks
 from iceprod_tasks.storage.belongings import PARTS
+from iceprod_tasks.storage.demand import COUNTED_AT_MOST
 from tests.conftest import Api
 
 CROWD = 1250
@@ -554,6 +555,18 @@ async def test_the_waiting_ones_are_read_from_their_head_as_well(crowded: Api) -
     assert {task['status'] for task in waiting.body['tasks']} == {'waiting'}
     # The order of both owners' waiting tasks is read, and then the best of them by their ids.
     assert_lean(seen, FEW_KEYS)
+
+
+async def test_the_demand_reads_a_bounded_number_of_keys_of_each_kind(crowded: Api) -> None:
+    async with watched(crowded) as seen:
+        answer = await crowded('GET', '/task_demand')
+
+    rows = {str(row['requirements']): (row['waiting'], row['queued']) for row in answer.body['demand']}
+    assert len(rows) == 21
+    assert rows["{'gpu': 1}"] == (COUNTED_AT_MOST, COUNTED_AT_MOST)
+    # Besides, a few keys and a document for each kind.
+    assert_lean(seen, COUNTED_AT_MOST + 20 + FEW_KEYS)
+    assert sum(each.get('docsExamined', 0) for each in seen) <= 4 * 21
 
 
 async def test_a_turn_of_rewriting_priorities_is_bounded_however_many_tasks_there_are(crowded: Api) -> None:

@@ -53,7 +53,7 @@ async def test_everything_can_be_read(old: Api) -> None:
         *(f'/pilots/{pilot["pilot_id"]}' for pilot in DOCUMENTS['pilots']),
         *(f'/datasets/{dataset}{part}' for dataset in managed() for part in ('', '/tasks', '/archive')),
         *(f'/config/{dataset}' for dataset in managed()),
-        '/tasks', '/datasets', '/task_counts/status', '/users', '/task_order',
+        '/tasks', '/datasets', '/task_counts/status', '/users', '/task_order', '/task_demand',
     ]  # fmt: skip
 
     answers = {path: (await old('GET', path)).status for path in paths}

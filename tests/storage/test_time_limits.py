@@ -68,7 +68,8 @@ async def live(api: Api) -> None:
     for path, body in (('heartbeat', {}), ('complete', {'stdout': 'done'})):
         assert (await api('POST', f'{at}/{path}', {'claim_id': claim_id, **body})).status == 200
     for path in (
-        '/tasks', '/tasks?limit=5', '/task_order', '/task_counts/status', f'/datasets/{dataset_id}/tasks', '/datasets',
+        '/tasks', '/tasks?limit=5', '/task_order', '/task_demand', '/task_counts/status', '/datasets',
+        f'/datasets/{dataset_id}/tasks',
         f'/datasets/{dataset_id}/task_summaries/status', f'/datasets/{dataset_id}/task_stats', '/users', '/logs',
         f'/datasets/{dataset_id}/jobs', f'/tasks/{task["task_id"]}/history', '/pilots', '/dataset_summaries/status',
     ):  # fmt: skip

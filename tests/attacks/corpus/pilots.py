@@ -46,7 +46,7 @@ _LISTS_WITH_CLAIMS = (
     '/tasks/@held@/history', '/tasks/@held@/messages', '/datasets/@dataset@/tasks',
     '/datasets/@dataset@/tasks?keys=claim_id|claims|instance_id|log|claimed_by', '/datasets/@dataset@/tasks/@held@',
     '/datasets/@dataset@/tasks/@held@?keys=claim_id|claims|log', '/datasets/@dataset@/tasks/@held@/history',
-    '/datasets/@dataset@/archive', '/task_order', '/tasks?sort=claim_id=1&limit=1', '/tasks?sort=claims&limit=1',
+    '/datasets/@dataset@/archive', '/task_order', '/task_demand', '/tasks?sort=claim_id=1&limit=1', '/tasks?sort=claims&limit=1',
 )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ _THROUGH: tuple[tuple[str, str, Any], ...] = (
 _OPERATORS_ONLY: tuple[tuple[str, str, Any], ...] = (
     ('GET', '/tasks', None), ('POST', '/tasks', {}), ('GET', '/tasks/@own_task@', None),
     ('PATCH', '/tasks/@own_task@', {'priority': 5}), ('PUT', '/tasks/@own_task@/status', {'status': 'waiting'}),
-    ('GET', '/task_counts/status', None), ('POST', '/task_actions/queue', {}), ('POST', '/task_actions/process', {}),
+    ('GET', '/task_counts/status', None), ('GET', '/task_demand', None), ('POST', '/task_actions/queue', {}), ('POST', '/task_actions/process', {}),
     ('POST', '/task_actions/bulk_status/complete', {'tasks': ['@own_task@']}), ('GET', '/logs', None),
     ('POST', '/tasks/@own_task@/task_actions/complete', {}), ('POST', '/tasks/@own_task@/task_actions/reset', {}),
     ('POST', '/jobs', {'dataset_id': '@own@', 'job_index': 7}), ('GET', '/jobs/@own_job@', None),
