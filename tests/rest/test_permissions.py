@@ -118,6 +118,8 @@ async def test_a_route_is_open_to_all_whom_the_table_names(api: Api, method: str
 
 OF_PILOTS = {
     'POST /task_actions/(?:process|processing)': None,
+    # What waits, by what it needs: no task is named.
+    'GET /task_demand': None,
     # Each report is refused by itself where the claim is not its sender's.
     'POST /task_actions/report': None,
     'POST /tasks/{task_id}/task_actions/heartbeat': 'claim',
