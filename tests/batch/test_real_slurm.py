@@ -125,8 +125,8 @@ def test_what_runs_is_handed_back_when_its_pilot_is_told_to_end(world: World) ->
 
     assert supervisor.wait(30) == 0, world.log('supervisor.log')
     world.until(lambda: world.count(evictions=2, failures=0) == 1)
+    world.until(lambda: world.alive() == 0)
     assert NAME in shown
     assert world.pilot_token not in shown
     assert not [line for line in lines if world.pilot_token.encode() in line]
-    assert world.alive() == 0
     assert sys.executable.encode() in b' '.join(lines)
