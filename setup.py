@@ -36,6 +36,7 @@ setup(
         'jsonschema>=4.26',
         'motor>=3.7',
         'orjson>=3.11',
+        'prometheus-client>=0.21',
         'psutil>=7',
         'pyjwt[crypto]>=2.10',
         'pymongo>=4.15',

@@ -135,6 +135,14 @@ claim_id=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 call 200 POST /task_actions/process '{"query_params":{"dataset_id":"'"$dataset"'"},"claim_id":"'"$claim_id"'"}'
 answers '{*"epoch":3*}'
 
+# Send what its command prints, in Base64: the bytes, and where they begin. And how it ended on two nodes.
+call 200 POST "/tasks/$first/task_actions/output" '{"claim_id":"'"$claim_id"'","epoch":3,
+    "pieces":[{"stream":"stdout","offset":0,"data":"aGVsbG8K"}]}'
+answers '{}'
+call 200 POST "/tasks/$first/task_actions/nodes" '{"claim_id":"'"$claim_id"'","epoch":3,
+    "results":[{"group":0,"part":0,"nodes":["n1","n2"],"exit_code":137,"timed_out":false,"stdout":"hello"}]}'
+answers '{}'
+
 # A report by another claim changes nothing.
 call 409 POST "/tasks/$first/task_actions/complete" '{"claim_id":"00000000000000000000000000000000"}'
 answers '{"code":409,"error":"The claim is not the task'"'"'s current claim"}'
@@ -152,9 +160,19 @@ answers '{"messages":[{*"the node is drained"*},{*"out of memory"*}]}'
 
 # How it came to be where it is: its creation, then every change, oldest first; claim ids are for operators only.
 call 200 GET "/tasks/$first/history"
-answers '{*"status":"reset",*"failures":1,"evictions":2,"truncated":false,"history":[{*"create"*},*"hand back"*"reset"*]}'
+answers '{*"status":"reset",*"failures":1,"evictions":2,"truncated":false,*"history":[{*"create"*},*"hand back"*"reset"*]}'
 call 200 GET "/datasets/$dataset/tasks/$first/history"
 answers '{*"history":[*]}'
+
+# What its command printed, from the beginning or an offset on; and how it ended on nodes, if it was on any.
+call 200 GET "/tasks/$first/output/stdout?offset=0&limit=1000"
+answers '{*"next_offset":6,*"size":6,"ended":true,"data":"hello*"}'
+call 200 GET "/datasets/$dataset/tasks/$first/output/stderr"
+answers '{*"stream":"stderr",*}'
+call 200 GET "/tasks/$first/nodes"
+answers '{*"epoch":3,"groups":[{"nodes":["n1","n2"],"exit_code":137*}]}'
+call 200 GET "/datasets/$dataset/tasks/$first/nodes?raw=true"
+answers '{*"nodes":[{"node":"n1"*},{"node":"n2"*}]}'
 
 # Set a status by hand.
 call 200 PUT "/tasks/$first/status" '{"status":"processing"}'
@@ -345,6 +363,8 @@ pilot=$(sed 's/.*:"\(.*\)"}/\1/' <<< "$answer")
 # It says where it runs and what it works on. Each change is a sign of life.
 call 200 PATCH "/pilots/$pilot" '{"site":"here","host":"node7","tasks":["'"$first"'"]}'
 answers '{*"site":"here"*}'
+call 200 PUT "/pilots/$pilot/drain" '{"drain":true,"reason":"new disks"}'
+answers '{*"drain":{"who":*,"why":"new disks","when":*}*}'
 call 400 PATCH "/pilots/$pilot" '{"pilot_id":"other"}'
 answers '{"code":400,"error":"key pilot_id cannot be changed"}'
 
@@ -526,7 +546,7 @@ answers '{"end":true,"counts":{"dataset":1,"config":0,"access":1,"job":0,"task":
 
 # Delete it, although tasks may run, and all that belongs to it. The answer is what was removed.
 call 200 DELETE "/datasets/$doomed?force=true&archive=false"
-answers '{"deleted":{"tasks":0,"jobs":0,"files":0,"messages":0,"logs":0,"task_stats":0},"archive":null}'
+answers '{"deleted":{"tasks":0,"jobs":0,"files":0,"messages":0,"logs":0,"task_stats":0,*},"archive":null}'
 
 # It is gone.
 call 404 DELETE "/datasets/$doomed"

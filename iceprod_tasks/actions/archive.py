@@ -11,6 +11,7 @@ from iceprod_tasks.storage.client import utc_now
 
 KINDS: Mapping[str, str] = {
     'jobs': 'job', 'tasks': 'task', 'files': 'file', 'messages': 'message', 'logs': 'log', 'task_stats': 'task_stats',
+    'outputs': 'output', 'node_results': 'node_result',
 }  # fmt: skip
 """How a line calls a document of each part of a dataset."""
 

@@ -1,7 +1,7 @@
 """Claim: the best queued tasks that fit a pilot's offer become that pilot's, one or a batch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from iceprod_tasks.actions.materialize import unmade
@@ -25,6 +25,7 @@ class ClaimRequest:
         lease_seconds: the lease it would like, None for the service's own.
         pilot: how it calls itself.
         site: where it runs.
+        host: the machine that it runs on; '' where it does not say.
     """
 
     wanted: Wanted
@@ -32,6 +33,7 @@ class ClaimRequest:
     lease_seconds: float | None = None
     pilot: str = ''
     site: str = ''
+    host: str = ''
 
 
 async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task:
@@ -50,7 +52,7 @@ async def claim(service: Service, caller: Caller, request: ClaimRequest) -> Task
     by_pilot = bool(request.claim_id)
     opened = _claims(service, caller, request, [request.claim_id or new_id()])
     try:
-        tasks = await service.store.openings.open(request.wanted, opened, _note(caller, request))
+        tasks = await service.store.openings.open(await _wanted(service, request), opened, _note(caller, request))
     except Duplicate:
         tasks = []
     task = tasks[0] if tasks else None
@@ -89,7 +91,7 @@ async def claim_batch(service: Service, caller: Caller, request: ClaimRequest, n
     repeated = bool(request.claim_id) and await service.store.claims.is_used(claim_ids[0])
     if not repeated:
         try:
-            tasks = await service.store.openings.open(request.wanted, opened, _note(caller, request))
+            tasks = await service.store.openings.open(await _wanted(service, request), opened, _note(caller, request))
         except Duplicate:
             repeated = True
     if not tasks and request.claim_id:
@@ -101,7 +103,17 @@ async def claim_batch(service: Service, caller: Caller, request: ClaimRequest, n
 
 def _claims(service: Service, caller: Caller, request: ClaimRequest, claim_ids: Sequence[str]) -> list[Claim]:
     lease_seconds = _lease(service, request.lease_seconds) if request.claim_id else None
-    return [Claim(each, lease_seconds, request.pilot, request.site, caller.name) for each in claim_ids]
+    return [Claim(each, lease_seconds, request.pilot, request.site, caller.name, request.host) for each in claim_ids]
+
+
+async def _wanted(service: Service, request: ClaimRequest) -> Wanted:
+    """What a pilot may have: what failed on its machine is left to others, if any ask."""
+    if not request.host:
+        return request.wanted
+    others_ask = service.askers.heard(request.host)
+    if others_ask and await service.store.avoided.has(request.host):
+        return replace(request.wanted, not_failed_on=request.host)
+    return request.wanted
 
 
 def _note(caller: Caller, request: ClaimRequest) -> Note:

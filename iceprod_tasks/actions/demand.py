@@ -4,6 +4,7 @@ from typing import Any
 
 from iceprod_tasks.actions.materialize import unmade_tasks
 from iceprod_tasks.actions.service import Service
+from iceprod_tasks.domain.datasets import needs
 from iceprod_tasks.domain.signatures import signature
 
 
@@ -20,7 +21,7 @@ async def demand(service: Service) -> list[dict[str, Any]]:
     async for jobs_missing, task in unmade_tasks(service):
         if task.get('depends'):
             continue
-        needs = dict(task.get('requirements', {}))
-        empty = {'requirements': needs, 'waiting': 0, 'queued': 0, 'unmade': 0}
-        rows.setdefault(signature(needs), empty)['unmade'] += jobs_missing
+        required = needs(task)
+        empty = {'requirements': required, 'waiting': 0, 'queued': 0, 'unmade': 0}
+        rows.setdefault(signature(required), empty)['unmade'] += jobs_missing
     return list(rows.values())

@@ -1,7 +1,8 @@
 """Heartbeat: a pilot says that it is at work, and hears whether it is to go on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from iceprod_tasks.actions.service import Service
@@ -9,6 +10,7 @@ from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
 from iceprod_tasks.domain.errors import ClaimLost, NotYours, TaskGone
 from iceprod_tasks.domain.tasks import Task
+from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.closings import claimed_by, held_by
 
 _HEARTBEATS_A_LEASE = 3
@@ -24,6 +26,7 @@ class SignOfLife:
         epoch: of its claim, where it sends one.
         steps: completed and total, where it knows them.
         phase: what it is doing, where it says so.
+        phases: what it has done since it was last heard, and when.
         resources: what was used so far: cpu, gpu (counts), memory, disk (GB), time (hours).
     """
 
@@ -31,6 +34,7 @@ class SignOfLife:
     epoch: int | None = None
     steps: Mapping[str, int] | None = None
     phase: str | None = None
+    phases: Sequence[tuple[str, datetime]] = ()
     resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -38,6 +42,14 @@ class SignOfLife:
         """The fields of the task that it sets; what it does not speak of stays."""
         said = {'steps': self.steps, 'phase': self.phase, 'resources_used': self.resources}
         return {name: value for name, value in said.items() if value}
+
+    @property
+    def gone_through(self) -> list[dict[str, Any]]:
+        """The phases to remember, the last one among them."""
+        phases = [{'phase': phase, 'when': when} for phase, when in self.phases]
+        if self.phase and self.phase not in [each['phase'] for each in phases]:
+            phases.append({'phase': self.phase, 'when': utc_now()})
+        return phases
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ async def heartbeat(service: Service, caller: Caller, task_id: str, sign: SignOf
     """
     own = service.limits.lease_seconds
     where = {**held_by(task_id, sign.claim_id, sign.epoch), **(claimed_by(caller.name) if caller.is_bound else {})}
-    task = await service.store.claims.heartbeat(where, sign.says, own)
+    task = await service.store.claims.heartbeat(where, sign.says, sign.gone_through, own)
     if task is None:
         raise await _refusal(service, caller, task_id, sign.claim_id)
     lease_seconds = task['lease_seconds'] or own

@@ -11,6 +11,7 @@ from iceprod_tasks.actions.depend import resolve
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.actions.weigh import base_of, late_days
 from iceprod_tasks.domain import jobs as jobs_domain
+from iceprod_tasks.domain.datasets import needs
 from iceprod_tasks.domain.dependencies import Place, Resolved, task_in
 from iceprod_tasks.domain.files import new_file
 from iceprod_tasks.domain.placeholders import expand_all
@@ -88,7 +89,7 @@ async def _status(service: Service, dataset_id: str) -> str:
 async def unmade(service: Service, offer: Requirements) -> int:
     """How many tasks that would fit an offer are described by configs and not made yet."""
     return sum([
-        jobs_missing async for jobs_missing, task in unmade_tasks(service) if fits(task.get('requirements', {}), offer)
+        jobs_missing async for jobs_missing, task in unmade_tasks(service) if fits(needs(task), offer)
     ])  # fmt: skip
 
 
@@ -130,7 +131,7 @@ class _Plan:
             'task_index': task_index,
             'name': described['name'],
             'depends': [],
-            'requirements': dict(described.get('requirements', {})),
+            'requirements': needs(described),
             'status': 'idle' if self._waits_for[task_index] else 'waiting',
         }
         pattern = new_task(given, '', self._now, managed=True, priority_offset=0.0)

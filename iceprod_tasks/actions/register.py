@@ -8,6 +8,7 @@ from iceprod_tasks.domain import pilots
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import NotFound, NotPermitted
 from iceprod_tasks.domain.origins import Origin
+from iceprod_tasks.storage.client import utc_now
 
 
 async def register_pilot(service: Service, caller: Caller, given: Mapping[str, Any], origin: Origin) -> str:
@@ -74,6 +75,28 @@ async def update_pilot(service: Service, caller: Caller, pilot_id: str, given: M
         NotPermitted: the caller is a pilot, and has no such entry.
     """
     return _pilot(caller, await service.store.pilots.patch(pilot_id, pilots.pilot_changes(given), _own(caller)))
+
+
+async def drain_pilot(service: Service, caller: Caller, pilot_id: str, why: str, *, drain: bool) -> dict[str, Any]:
+    """Order a pilot to take no more tasks, end what it runs and leave; or take the order back.
+
+    It hears of it with its next sign of life. Programs that know nothing of such orders go on.
+
+    Args:
+        service: the service.
+        caller: who orders it.
+        pilot_id: of the pilot.
+        why: in words for people.
+        drain: False takes the order back.
+
+    Returns:
+        The pilot after it.
+
+    Raises:
+        NotFound: there is no such pilot.
+    """
+    order = pilots.drain_order(caller.name, why, utc_now()) if drain else None
+    return _pilot(caller, await service.store.pilots.set_drain(pilot_id, order))
 
 
 async def update_grid(service: Service, grid_id: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
@@ -38,6 +39,7 @@ class Report:
         exit_code: of the command.
         stdout: the end of its standard output.
         stderr: the end of its standard error.
+        phases: what the pilot did with the task that no heartbeat has told, and when.
     """
 
     claim_id: str = ''
@@ -49,6 +51,7 @@ class Report:
     exit_code: int | None = None
     stdout: str = ''
     stderr: str = ''
+    phases: Sequence[tuple[str, datetime]] = ()
 
     @property
     def says_something(self) -> bool:
@@ -191,6 +194,7 @@ async def _end(service: Service, caller: Caller, task_id: str, report: Report, e
     task = await _close(service, caller, task_id, report, ending)
     if task is None:
         task = await _same_as_before(service, caller, task_id, report, ending)
+    service.arrivals.tell(task_id)
     if report.says_something:
         await _keep_message(service, task, report, ending.transition)
     if task['status'] in ('complete', 'failed'):
@@ -205,7 +209,9 @@ async def _close(service: Service, caller: Caller, task_id: str, report: Report,
         transition, sets, guards = _meet(service, report, ending, seen)
         if 'signature' in sets:
             sets['signature'] = await service.store.admission.admitted(sets['signature'])
-        note = Note(caller.name, report.reason, {**ending.sets, **sets}, ending.adds, _last_try(report))
+        phases = [{'phase': phase, 'when': when} for phase, when in report.phases]
+        adds, sets = ending.adds, {**ending.sets, **sets}
+        note = Note(caller.name, report.reason, sets, adds, _last_try(report), phases=phases)
         task = await _write(service, caller, task_id, report, transition, note, guards)
         if task is not None or not guards:
             return task

@@ -1,6 +1,7 @@
 """What every action works with: the store, the limits, and word of what has just ended."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,12 @@ from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.revocations import Revoked
 from iceprod_tasks.storage.archives import Archives
 from iceprod_tasks.storage.store import Store
+
+_FORGET_SECONDS = 60.0
+_ASKED_LATELY_SECONDS = 30.0
+
+LOOKS_AT_ONCE = 8
+"""Many may wait for output, and so many of them ask the database at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,48 @@ class Drain:
             return False
 
 
+class Askers:
+    """Which machines have asked this process for work lately."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, float] = {}
+
+    def heard(self, host: str) -> bool:
+        """Say that a machine asks; whether another one did lately."""
+        now = time.monotonic()
+        self._heard.pop(host, None)
+        self._heard[host] = now
+        while self._heard[oldest := next(iter(self._heard))] < now - _ASKED_LATELY_SECONDS:
+            del self._heard[oldest]
+        return len(self._heard) > 1
+
+
+class Arrivals:
+    """Word of output that this process has taken in, for who waits to read it."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, asyncio.Future[None]] = {}
+
+    def next(self, task_id: str) -> asyncio.Future[None]:
+        """What is done when something of a task comes next, or the task changes."""
+        waiting = self._next.get(task_id)
+        if waiting is None:
+            waiting = self._next[task_id] = asyncio.get_running_loop().create_future()
+            # Nobody may be left who waits: what is done is forgotten by itself, and this after a minute.
+            asyncio.get_running_loop().call_later(_FORGET_SECONDS, self._forget, task_id, waiting)
+        return waiting
+
+    def tell(self, task_id: str) -> None:
+        """Say that something of a task has come."""
+        waiting = self._next.pop(task_id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def _forget(self, task_id: str, waiting: 'asyncio.Future[None]') -> None:
+        if self._next.get(task_id) is waiting:
+            self.tell(task_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """The service as actions see it.
@@ -138,6 +187,9 @@ class Service:
         limits: numbers that operators set.
         news: word from actions to the scheduler.
         drain: whether this process is on its way out.
+        arrivals: word of output, to those who wait for it.
+        askers: who asks for work.
+        looks: at outputs, that readers who may wait take at once.
         revoked: tokens that are not believed any more.
         warnings: what an operator should know of the database; what can be lost comes first.
     """
@@ -147,5 +199,8 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     news: News = field(default_factory=News)
     drain: Drain = field(default_factory=Drain)
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    askers: Askers = field(default_factory=Askers)
+    looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
     revoked: Revoked = field(default_factory=Revoked)
     warnings: Sequence[str] = ()

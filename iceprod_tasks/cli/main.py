@@ -10,6 +10,7 @@ from iceprod_tasks.cli.exports import export, import_
 from iceprod_tasks.cli.jobs import jobs
 from iceprod_tasks.cli.nodes import nodes
 from iceprod_tasks.cli.options import InOrder
+from iceprod_tasks.cli.output import output
 from iceprod_tasks.cli.pilot import pilot
 from iceprod_tasks.cli.pilots import pilots
 from iceprod_tasks.cli.priority import priority
@@ -34,6 +35,7 @@ def main() -> None:
     Submit a dataset:      iceprod-tasks submit FILE
     Run its tasks:         iceprod-tasks pilot --until-empty
     See how far it is:     iceprod-tasks status
+    See what a task says:  iceprod-tasks output TASK --follow
     Run again what failed: iceprod-tasks tasks rerun DATASET
     Ask your nodes:        iceprod-tasks run -w 'n[1-20]' -- uptime
 
@@ -42,8 +44,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve, token, revoke, account, pilot, pilots, submit, status, datasets, jobs, tasks, priority, requirements, delete,
-    export, import_, run, nodes,
+    serve, token, revoke, account, pilot, pilots, submit, status, datasets, jobs, tasks, output, priority, requirements,
+    delete, export, import_, run, nodes,
 )  # fmt: skip
 """In the order of the help: run a service, let people and workers in, submit and watch, change and throw away, keep,
 work on nodes."""

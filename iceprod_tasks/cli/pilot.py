@@ -14,9 +14,13 @@ import click
 from iceprod_tasks.cli.endings import plainly, stop
 from iceprod_tasks.cli.options import service_options
 from iceprod_tasks.client import AsyncClient
-from iceprod_tasks.pilot import Pilot, Plan
+from iceprod_tasks.pilot import BlackHole, Pilot, Plan
+from iceprod_tasks.pilot.cgroups import delegated
 from iceprod_tasks.pilot.command import clean_environment
+from iceprod_tasks.pilot.containers import ContainerRules, Containers
+from iceprod_tasks.pilot.files import FileRules
 from iceprod_tasks.pilot.machine import Machine, this_machine
+from iceprod_tasks.pilot.nodes import node_rules
 from iceprod_tasks.pilot.offer import Offer, default_disk_gb, default_memory_gb, gpu_share
 
 log = logging.getLogger(__name__)
@@ -42,6 +46,38 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option('--poll-seconds', type=_POSITIVE, default=10.0, show_default=True, help='Longest wait between questions.')
 @click.option('--lease-seconds', type=_POSITIVE, help="How long a claim holds [the service's default].")
 @click.option('--pass-env', metavar='NAME', multiple=True, help='A variable tasks may see; repeatable.')
+@click.option(
+    '--grace', 'grace_seconds', type=_POSITIVE, default=5.0, show_default=True, help='Seconds a command has to end.'
+)
+@click.option(
+    '--file-root',
+    'file_roots',
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help='file: names may lead below this folder; repeatable.',
+)
+@click.option('--file-base', metavar='URL', default='', help='What stands before names of files that are no URL.')
+@click.option('--file-limit', type=_POSITIVE, metavar='GB', default=100.0, show_default=True, help='The largest file.')
+@click.option('--container-runtime', metavar='PROGRAM', help='Run containers by this [the first of apptainer, podman].')
+@click.option('--container-option', metavar='TEXT', multiple=True, help='Of that program; repeatable.')
+@click.option('--container-run-option', metavar='TEXT', multiple=True, help='Of its run or exec; repeatable.')
+@click.option(
+    '--container-images',
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help='Images that are paths may be below this folder; repeatable.',
+)
+@click.option('--allow-nodes', metavar='NODESET', multiple=True, help='Nodes that tasks may go to by ssh; repeatable.')
+@click.option('--ssh-options', metavar='TEXT', default='', help='Further options of ssh.')
+@click.option(
+    '--black-hole',
+    'black_hole_failures',
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help='End after so many quick failures in a row; 0 for never.',
+)
+@click.option('--metrics-port', type=click.IntRange(0, 65535), help='Serve Prometheus metrics on 127.0.0.1.')
 @click.option('--keep-workdirs', is_flag=True, help="Leave the tasks' folders behind.")
 @click.option(
     '--log-level', type=click.Choice(['debug', 'info', 'warning', 'error']), default='info', show_default=True
@@ -49,7 +85,8 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 def pilot(server: str, token: str, log_level: str, **given: Any) -> None:
     """Claim tasks that fit this machine, run them, and report.
 
-    A task that uses more memory or disk than its slot offers is stopped. SIGTERM hands running tasks back.
+    A task that uses more than it requires is ended, and asks for more at its next try. SIGTERM hands running tasks
+    back. A pilot on which one task after the other fails at once ends itself, with exit code 1.
 
     \b
     Example, four slots of two cores and 8 GB, until all is done:
@@ -62,7 +99,12 @@ def pilot(server: str, token: str, log_level: str, **given: Any) -> None:
 
 async def _fly(client: AsyncClient, plan: Plan) -> None:
     async with client:
-        await Pilot(client, plan).run()
+        try:
+            await Pilot(client, plan).run()
+        except BlackHole as error:
+            stop(f'this pilot has drained itself: {error}')
+        except OSError as error:
+            stop(f'the metrics cannot be served: {error}')
 
 
 def _plan(
@@ -75,12 +117,27 @@ def _plan(
     idle_seconds: float | None,
     poll_seconds: float,
     lease_seconds: float | None,
+    container_runtime: str | None,
+    container_option: Sequence[str],
+    container_run_option: Sequence[str],
+    container_images: Sequence[Path],
+    allow_nodes: Sequence[str],
+    file_roots: Sequence[Path],
+    file_base: str,
+    file_limit: float,
+    ssh_options: str,
+    grace_seconds: float,
+    black_hole_failures: int,
+    metrics_port: int | None,
     keep_workdirs: bool,
     **offered: Any,
 ) -> Plan:
     folder = _usable(workdir or Path(tempfile.gettempdir()))
     machine = this_machine(folder)
-    offer = _offer(machine, slots, **offered)
+    containers = ContainerRules(
+        container_runtime, tuple(container_option), tuple(container_run_option), tuple(container_images)
+    )
+    offer = _offer(machine, slots, container=bool(Containers(containers).names), **offered)
     # Whatever lets it through, a variable that holds the token is no task's business.
     seen = {name: value for name, value in os.environ.items() if not token or token not in value}
     environment = clean_environment(seen, pass_env)
@@ -94,6 +151,14 @@ def _plan(
         poll_seconds=poll_seconds,
         lease_seconds=lease_seconds,
         keep_workdirs=keep_workdirs,
+        host=socket.gethostname(),
+        grace_seconds=grace_seconds,
+        black_hole_failures=black_hole_failures,
+        containers=containers,
+        groups=delegated(),
+        files=_file_rules(file_roots, file_base, min(file_limit, offer.disk_gb)),
+        nodes=node_rules(os.environ, allow_nodes, ssh_options),
+        metrics_port=metrics_port,
     )
 
 
@@ -109,11 +174,19 @@ def _offer(machine: Machine, slots: int, **offered: Any) -> Offer:
         time_hours=offered['time'],
         os=offered['os'] or machine.os,
         site=offered['site'] or socket.gethostname(),
+        container=offered['container'],
     )
     log.info('%d slots, each offering %s', slots, offer)
     if slots * cpu > machine.cpu or slots * offer.memory_gb > machine.memory_gb:
         log.warning('that is more than the machine has: %d cores, %.3g GB', machine.cpu, machine.memory_gb)
     return offer
+
+
+def _file_rules(roots: Sequence[Path], base: str, limit_gb: float) -> FileRules:
+    try:
+        return FileRules(file_roots=tuple(roots), base=base, limit_gb=limit_gb)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _with_gpus(environment: dict[str, str], gpus: str | None) -> dict[str, str]:

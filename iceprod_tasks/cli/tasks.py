@@ -20,6 +20,7 @@ from iceprod_tasks.domain.statuses import STATUSES
 _COLUMNS = ('task_id', 'job_index', 'name', 'status', 'failures', 'exit_code', 'site')
 _KEYS = ('task_id', 'job_index', 'name', 'status', 'failures', 'outcome', 'site')
 _CHANGE = ('when', 'transition', 'from', 'to', 'why', 'who', 'epoch')
+_PHASE = ('when', 'phase', 'epoch')
 _PAGE = 1000
 _A_STATUS = click.Choice(STATUSES)
 
@@ -170,7 +171,7 @@ def _tell(message: Message) -> None:
 def history(task_id: str, server: str, token: str, as_json: bool) -> None:
     """Show how task T came to be where it is.
 
-    Oldest first: its creation and the newest 50 changes of its status, by whom and why.
+    Oldest first: its creation and the newest 50 changes of its status, by whom and why; then what pilots did with it.
 
     \b
     Example:  iceprod-tasks tasks history TASK
@@ -190,6 +191,9 @@ def _recount(told: TaskHistory) -> None:
     first, *others = [[change.get(column) for column in _CHANGE] for change in told['history']]
     gap = [['...', *[None] * (len(_CHANGE) - 1)]] if told['truncated'] else []
     Lines(_CHANGE).print([first, *gap, *others])
+    if told['phases']:
+        click.echo()
+        Lines(_PHASE).print([[phase.get(column) for column in _PHASE] for phase in told['phases']])
     counted = f'failures: {told["failures"]}, evictions: {told["evictions"]}, epoch: {told["epoch"]}'
     click.echo(f'\n{told["status"]}; {counted}')
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx2
@@ -73,6 +73,13 @@ class Asking:
 
     async def _put(self, path: str, body: object) -> None:
         await self._ask(Request('PUT', path, body=body))
+
+    async def _patch(self, path: str, body: object) -> Document:
+        answer = await self._ask(Request('PATCH', path, body=body))
+        return cast(Document, answer.document)
+
+    async def _delete(self, path: str) -> None:
+        await self._ask(Request('DELETE', path))
 
     async def _post(self, path: str, body: object, *, repeatable: bool = False) -> Any:
         return (await self._ask(Request('POST', path, repeatable=repeatable, body=body))).document

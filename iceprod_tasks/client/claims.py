@@ -8,6 +8,7 @@ from iceprod_tasks.client.asking import Asking, part
 from iceprod_tasks.client.documents import (
     Claim,
     Heartbeat,
+    PastPhase,
     Phase,
     Report,
     ReportAction,
@@ -31,6 +32,7 @@ class Claims(Asking):
         lease_seconds: float | None = None,
         site: str = '',
         pilot: str = '',
+        host: str = '',
     ) -> Claim:
         """Ask for a task that fits an offer.
 
@@ -40,13 +42,14 @@ class Claims(Asking):
             lease_seconds: how long the claim holds without a word; the service's default when None.
             site: where the task is going to run.
             pilot: who asks, for people.
+            host: the machine; tasks that failed there are left to others while they ask.
 
         Raises:
             NoWork: nothing queued fits.
             Gone: this claim id has had its task.
         """
         claim_id = claim_id or new_claim_id()
-        asked = _asked(requirements, claim_id, lease_seconds, site, pilot)
+        asked = _asked(requirements, claim_id, lease_seconds, site, pilot, host)
         return _claim(await self._post('/task_actions/process', asked, repeatable=True), claim_id)
 
     async def claim_many(
@@ -90,6 +93,7 @@ class Claims(Asking):
         progress: Steps | None = None,
         phase: Phase | Literal[''] = '',
         resources: Resources | None = None,
+        phases: Sequence[PastPhase] = (),
     ) -> Heartbeat:
         """Say that the task is being worked on, so that its lease begins anew.
 
@@ -98,6 +102,7 @@ class Claims(Asking):
             progress: steps done, of how many.
             phase: what is being done.
             resources: what the attempt has used so far.
+            phases: those gone through since the last heartbeat.
 
         Returns:
             Whether to go on, and when to come again. The lease counts from before this was called.
@@ -108,7 +113,12 @@ class Claims(Asking):
         """
         said = {'claim_id': claim.claim_id, 'epoch': claim.epoch} | {
             name: value
-            for name, value in (('progress', progress), ('phase', phase), ('resources', resources))
+            for name, value in (
+                ('progress', progress),
+                ('phase', phase),
+                ('resources', resources),
+                ('phases', list(phases) or None),
+            )
             if value not in ('', None)
         }
         answer = await self._post(f'/tasks/{part(claim.task_id)}/task_actions/heartbeat', said, repeatable=True)
@@ -176,7 +186,7 @@ class Claims(Asking):
 
 
 def _asked(
-    requirements: Requirements, claim_id: str, lease_seconds: float | None, site: str, pilot: str
+    requirements: Requirements, claim_id: str, lease_seconds: float | None, site: str, pilot: str, host: str = ''
 ) -> dict[str, Any]:
     body = {
         'requirements': requirements,
@@ -184,6 +194,7 @@ def _asked(
         'lease_seconds': lease_seconds,
         'site': site,
         'pilot': pilot,
+        'host': host,
     }
     return {key: value for key, value in body.items() if value not in ('', None)}
 

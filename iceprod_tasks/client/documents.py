@@ -11,7 +11,7 @@ Phase = Literal['provisioning', 'starting', 'running', 'run_completed', 'deprovi
 
 
 class Requirements(TypedDict, total=False):
-    """What a task needs or a slot offers: cores, GPUs, GB, GB, hours, names."""
+    """What a task needs or a slot offers: cores, GPUs, GB, GB, hours, names; containers."""
 
     cpu: float
     gpu: int
@@ -20,6 +20,7 @@ class Requirements(TypedDict, total=False):
     time: float
     os: str | list[str]
     site: str
+    container: bool
 
 
 class Resources(TypedDict, total=False):
@@ -32,6 +33,13 @@ class Resources(TypedDict, total=False):
     time: float
 
 
+class PastPhase(TypedDict):
+    """A phase that an attempt has gone through, and how long ago it began."""
+
+    phase: Phase
+    seconds_ago: float
+
+
 class Report(TypedDict, total=False):
     """What a pilot tells about an attempt; `time_used` in seconds, the streams' ends at most 64 KiB each."""
 
@@ -42,6 +50,7 @@ class Report(TypedDict, total=False):
     exit_code: int
     stdout: str
     stderr: str
+    phases: list[PastPhase]
 
 
 class Steps(TypedDict):
@@ -158,6 +167,14 @@ Change = TypedDict(
 """A change of a task's status; the first one of a task is its creation, from None. Operators see the claim."""
 
 
+class PhaseEntry(TypedDict):
+    """A phase of an attempt: when it began, and the epoch of the attempt."""
+
+    phase: Phase
+    when: str
+    epoch: int
+
+
 class TaskHistory(TypedDict):
     """How a task came to be where it is, oldest change first; `truncated` when only the newest changes are known."""
 
@@ -167,7 +184,53 @@ class TaskHistory(TypedDict):
     failures: int
     evictions: int
     truncated: bool
+    phases: list[PhaseEntry]
     history: list[Change]
+
+
+class NodeGroup(TypedDict):
+    """Nodes on which the command of a task ended alike: how, and the ends of what it printed there."""
+
+    nodes: list[str]
+    exit_code: int | None
+    timed_out: bool
+    why: str
+    stdout: str
+    stderr: str
+    stdout_bytes: int
+    stderr_bytes: int
+
+
+class NodeResults(TypedDict):
+    """How the command of a task ended on nodes, in the attempt with this epoch; 0 when none has been on nodes."""
+
+    task_id: str
+    epoch: int
+    groups: list[NodeGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPiece:
+    """Some bytes of a stream of an attempt.
+
+    Args:
+        epoch: of the attempt.
+        offset: of the first byte; later than asked for, where that is not kept any more.
+        data: the bytes.
+        size: how many were printed, as far as the service has them.
+        ended: whether the attempt is over; then nothing comes behind `size`.
+    """
+
+    epoch: int
+    offset: int
+    data: bytes
+    size: int
+    ended: bool
+
+    @property
+    def next_offset(self) -> int:
+        """The offset of the first byte behind it."""
+        return self.offset + len(self.data)
 
 
 class TaskConfig(TypedDict, total=False):

@@ -6,6 +6,7 @@ from typing import Any
 from iceprod_tasks.domain.dependencies import check_circles, graph
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.files import check_local
+from iceprod_tasks.domain.images import check_image
 from iceprod_tasks.domain.placeholders import unknown_names
 
 DATASET_STATUSES = ('processing', 'truncated', 'suspended', 'errors', 'complete')
@@ -113,7 +114,7 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
 
     Raises:
         InvalidRequest: a placeholder names nothing, two tasks have one name, dependencies inside the config form a
-            circle, a file would leave its directory, or the number of tasks is not the dataset's.
+            circle, a file would leave its directory, an image is none, or the number of tasks is not the dataset's.
     """
     tasks: Sequence[Mapping[str, Any]] = config['tasks']
     for place, name in unknown_names(list(tasks), 'tasks'):
@@ -127,7 +128,20 @@ def check_config(config: Mapping[str, Any], tasks_per_job: int | None) -> None:
         names.add(task['name'])
         for number, file in enumerate(task.get('files', ())):
             check_local(file.get('local', ''), f'tasks[{index}].files[{number}].local')
+        check_image(task, f'tasks[{index}]')
     check_circles('', tasks, graph('', tasks, {}), {})
+
+
+def needs(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The requirements of a task as its config describes it.
+
+    One with an image needs a pilot that runs containers. Pilots that do not say whether they do may take it.
+
+    Args:
+        described: an entry of `tasks`.
+    """
+    required = dict(described.get('requirements', {}))
+    return {**required, 'container': True} if described.get('image') else required
 
 
 def ended_as(job_counts: Mapping[str, int]) -> str | None:

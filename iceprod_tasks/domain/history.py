@@ -5,7 +5,18 @@ from typing import Any
 
 from iceprod_tasks.domain.tasks import Task
 
-FIELDS = ('task_id', 'dataset_id', 'status', 'epoch', 'failures', 'evictions', 'create_date', 'log', 'log_dropped')
+FIELDS = (
+    'task_id',
+    'dataset_id',
+    'status',
+    'epoch',
+    'failures',
+    'evictions',
+    'create_date',
+    'log',
+    'log_dropped',
+    'phases',
+)
 """What a history is made of."""
 
 _ENTRY = ('when', 'from', 'to', 'transition', 'why', 'who', 'epoch')
@@ -32,6 +43,7 @@ def history(task: Mapping[str, Any]) -> Task:
         'failures': task.get('failures') or 0,
         'evictions': task.get('evictions') or 0,
         'truncated': truncated,
+        'phases': list(task.get('phases') or ()),
         'history': [
             _creation(task.get('create_date'), None if truncated else log[0]['from'] if log else task['status']),
             *({field: entry.get(field) for field in _ENTRY} for entry in log),

@@ -10,7 +10,7 @@ from typing import Any
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.times import read_time
 
-_UNCHANGEABLE = frozenset({'_id', 'pilot_id', 'registered_by', 'submit_date', 'last_update'})
+_UNCHANGEABLE = frozenset({'_id', 'pilot_id', 'registered_by', 'submit_date', 'last_update', 'drain'})
 _GRID_UNCHANGEABLE = frozenset({'_id', 'grid_id', 'start_date', 'last_update'})
 
 
@@ -38,7 +38,19 @@ def new_pilot(given: Mapping[str, Any], pilot_id: str, now: datetime, registered
         'submit_date': now,
         'start_date': '',
         'last_update': now,
+        'drain': None,
     }
+
+
+def drain_order(who: str, why: str, now: datetime) -> dict[str, Any]:
+    """An order to take no more tasks, as it stands in a pilot's entry.
+
+    Args:
+        who: gives it.
+        why: in words for people.
+        now: the time of it, UTC.
+    """
+    return {'who': who, 'why': why, 'when': now}
 
 
 def new_grid(given: Mapping[str, Any], grid_id: str, now: datetime) -> dict[str, Any]:

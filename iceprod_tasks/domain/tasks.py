@@ -16,6 +16,8 @@ SCHEMA_VERSION = 1
 DEFAULT_PRIORITY = 1.0
 LOG_LENGTH = 50
 """Entries a task's log keeps, the newest ones."""
+PHASES_LENGTH = 50
+"""Phases of attempts that a task remembers, the newest ones."""
 CLAIMS_LENGTH = 10
 """Claim ids a task remembers, the newest ones."""
 
@@ -26,7 +28,7 @@ IDENTITY = ('task_id', 'dataset_id', 'job_id')
 
 CLAIM_FIELDS = (
     'claim_id', 'instance_id', 'claims', 'epoch', 'lease_until', 'lease_seconds', 'pilot', 'stop',
-    'claimed_by',
+    'claimed_by', 'host',
 )  # fmt: skip
 """A pilot's hold on the task; only transitions change them."""
 
@@ -38,7 +40,7 @@ NEW_ATTEMPT: Mapping[str, Any] = {
 SERVICE_FIELDS = (
     *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'log_dropped', 'signature',
     'managed', 'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
-    'priority_offset', 'weighed', 'was',
+    'priority_offset', 'weighed', 'was', 'phases', 'failed_on',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 
@@ -108,6 +110,7 @@ def new_task(
         'lease_seconds': None,
         'pilot': '',
         'claimed_by': '',
+        'host': '',
         'stop': None,
         'log': [],
         'outcome': None,

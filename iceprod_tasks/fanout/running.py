@@ -103,10 +103,11 @@ async def run(
     limits: Limits = Limits(),
     stderr: bool = False,
     on_line: OnLine | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Outcomes:
     """Run a command on nodes, so many at once, and wait for all of them.
 
-    When this is cancelled all commands are ended first.
+    When this is cancelled all commands are ended first; then `outcomes` has what came of those that had begun.
 
     Args:
         command: for a shell; on this machine, `%h` in it is the name of the node and `%n` its place.
@@ -115,6 +116,7 @@ async def run(
         limits: what commands may take.
         stderr: whether standard error is kept apart from standard output.
         on_line: called with each line as it comes. If it raises, that ends the command on this node, and no other.
+        outcomes: is filled as nodes end, and returned; a new one when None.
 
     Raises:
         InvalidNodes: there is no node, or one whose name cannot be one.
@@ -126,7 +128,7 @@ async def run(
         return ssh.command(node, command, limits.timeout_seconds, limits.grace_seconds)
 
     terms = limits.terms(stderr=stderr, session=ssh is None)
-    return await _all(checked(nodes), argv, terms, limits.fanout, on_line)
+    return await _all(checked(nodes), argv, terms, limits.fanout, on_line, outcomes)
 
 
 async def copy(
@@ -152,11 +154,16 @@ async def copy(
 
 
 async def _all(
-    nodes: Iterable[str], argv: Callable[[str, int], list[str]], terms: Terms, fanout: int, on_line: OnLine | None
+    nodes: Iterable[str],
+    argv: Callable[[str, int], list[str]],
+    terms: Terms,
+    fanout: int,
+    on_line: OnLine | None,
+    outcomes: Outcomes | None = None,
 ) -> Outcomes:
     idle = asyncio.Event()
     engine = Engine(asyncio.get_running_loop(), idle.set, Lane(fanout))
-    listening = _Listening(on_line)
+    listening = _Listening(on_line, Outcomes() if outcomes is None else outcomes)
     engine.add(Execution(node, partial(argv, node, rank), terms, listening, engine) for rank, node in enumerate(nodes))
     try:
         await idle.wait()
@@ -177,9 +184,9 @@ async def _all(
 class _Listening:
     """Makes outcomes of executions, and text of their lines."""
 
-    def __init__(self, on_line: OnLine | None) -> None:
+    def __init__(self, on_line: OnLine | None, outcomes: Outcomes) -> None:
         self.wants_lines = on_line is not None
-        self.outcomes = Outcomes()
+        self.outcomes = outcomes
         self._on_line = on_line
         self._gathering = Gathering()
 

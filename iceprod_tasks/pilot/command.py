@@ -8,9 +8,13 @@ from typing import Any
 
 from iceprod_tasks.client import Claim, TaskDocument
 from iceprod_tasks.domain.errors import InvalidRequest
+from iceprod_tasks.domain.images import kind_of_image
 from iceprod_tasks.domain.placeholders import NAMES, expand_all
 
 INHERITED = ('PATH', 'HOME', 'USER', 'LANG', 'TZ', 'CUDA_VISIBLE_DEVICES')
+
+# An image has its own.
+_OF_THIS_SYSTEM = frozenset({'PATH', 'HOME'})
 
 
 class WrongConfig(Exception):
@@ -25,11 +29,15 @@ class Command:
         argv: the program and its arguments.
         environment: everything in its environment but TMPDIR, which its working directory decides.
         timeout_seconds: it is stopped after this long; None is no limit.
+        nodes: what the config says of the nodes that it shall run on; None for this machine.
+        image: of the container that it shall run in; '' for none.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     timeout_seconds: float | None
+    nodes: object = None
+    image: str = ''
 
 
 def command_of(config: object, claim: Claim, environment: Mapping[str, str]) -> Command:
@@ -49,9 +57,12 @@ def command_of(config: object, claim: Claim, environment: Mapping[str, str]) -> 
         argv = _argv(expand_all(entry.get('command'), values))
         given = _environment(expand_all(entry.get('env'), values))
         timeout_seconds = _timeout_seconds(entry.get('timeout'))
+        nodes = expand_all(entry.get('nodes'), values)
+        image = _image(expand_all(entry.get('image'), values), nodes)
     except (InvalidRequest, WrongConfig) as error:
         raise WrongConfig(f'{place}: {error}') from error
-    return Command(argv, {**environment, **given, **_identity(claim)}, timeout_seconds)
+    seen = {name: value for name, value in environment.items() if not image or name not in _OF_THIS_SYSTEM}
+    return Command(argv, {**seen, **given, **_identity(claim)}, timeout_seconds, nodes, image)
 
 
 def clean_environment(environment: Mapping[str, str], passed: Iterable[str] = ()) -> dict[str, str]:
@@ -100,6 +111,17 @@ def _timeout_seconds(given: object) -> float | None:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
         raise WrongConfig('timeout is no positive number of seconds')
     return float(given)
+
+
+def _image(given: object, nodes: object) -> str:
+    if given is None:
+        return ''
+    if not isinstance(given, str):
+        raise WrongConfig('the image is no text')
+    kind_of_image(given)
+    if nodes is not None:
+        raise WrongConfig('a command that goes to nodes has no image')
+    return given
 
 
 def _identity(claim: Claim) -> dict[str, str]:

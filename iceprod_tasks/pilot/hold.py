@@ -18,6 +18,7 @@ from iceprod_tasks.client import (
     Heartbeat,
     NotFound,
     NotPermitted,
+    PastPhase,
     Phase,
     Resources,
     Retry,
@@ -30,6 +31,8 @@ LONGEST_ANSWER_SECONDS = 10.0
 SHORTEST_REST_SECONDS = 0.05
 # A sleep does not notice that the machine was suspended, so the end of a lease is not slept for at one go.
 LONGEST_SLEEP_SECONDS = 1.0
+NEWS_SECONDS = 0.5
+"""So long phases are gathered before a heartbeat tells them; those of short tasks go with the report."""
 
 
 class Hold:
@@ -64,7 +67,9 @@ class Hold:
         self.sure, self.ended = asyncio.Event(), asyncio.Event()
         self.reason = ''
         self.lost = False
-        self.phase: Phase = 'starting'
+        self.phase: Phase = 'provisioning'
+        self._untold: list[tuple[Phase, float]] = []
+        self._news = asyncio.Event()
         self.resources: Callable[[], Resources | None] = lambda: None
         self._client = client.retrying(0)
         self._stop = stop
@@ -91,6 +96,18 @@ class Hold:
             if isinstance(result, Exception):
                 log.error('%s: heartbeats broke off', self._words, exc_info=result)
 
+    def enter(self, phase: Phase) -> None:
+        """Go on to a phase; the service hears of it soon."""
+        self.phase = phase
+        self._untold.append((phase, clock()))
+        self._news.set()
+
+    @property
+    def past_phases(self) -> list[PastPhase]:
+        """The phases of which the service has not heard."""
+        now = clock()
+        return [{'phase': phase, 'seconds_ago': round(now - when, 3)} for phase, when in self._untold]
+
     def tell(self, work_until: Callable[[float], None]) -> None:
         """Have somebody told about the deadline, now and whenever it changes."""
         self._tell = work_until
@@ -101,11 +118,13 @@ class Hold:
         retry = Retry(seconds=None, longest_seconds=min(5.0, self._lease_seconds / 10))
         rest_seconds, unanswered = self._first_rest_seconds, 0
         while not self.lost:
-            await asyncio.sleep(rest_seconds)
-            sent_at = clock()
+            await self._rest(rest_seconds)
+            sent_at, told = clock(), len(self._untold)
             try:
                 async with asyncio.timeout(min(LONGEST_ANSWER_SECONDS, self._lease_seconds / 3)):
-                    answer = await self._client.heartbeat(self.claim, phase=self.phase, resources=self.resources())
+                    answer = await self._client.heartbeat(
+                        self.claim, phase=self.phase, resources=self.resources(), phases=self.past_phases
+                    )
             except (ClientError, TimeoutError) as error:
                 if _says_lost(error):
                     self._end(f'not ours any more: {error}', lost=True)
@@ -113,8 +132,19 @@ class Hold:
                 rest_seconds = retry.delay(unanswered) or 0.0
                 unanswered += 1
             else:
+                del self._untold[:told]
                 self._heed(answer, sent_at)
                 rest_seconds, unanswered = self._rest_seconds(answer['again_in']), 0
+
+    async def _rest(self, seconds: float) -> None:
+        """Rest before the next heartbeat, not for long where there is news. What is over at once needs none."""
+        began = clock()
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        left_seconds = seconds - (clock() - began)
+        await asyncio.sleep(max(0.0, min(left_seconds, NEWS_SECONDS)))
 
     def _heed(self, answer: Heartbeat, sent_at: float) -> None:
         if self.lost:  # the answer came after the end of the lease

@@ -24,12 +24,14 @@ class Line:
         client: the way to the service.
         plan: the pilot's orders.
         stop: set when the pilot was told to stop.
+        closed: set when it shall take no more tasks; by a stop as well.
     """
 
-    def __init__(self, client: AsyncClient, plan: Plan, stop: asyncio.Event) -> None:
+    def __init__(self, client: AsyncClient, plan: Plan, stop: asyncio.Event, closed: asyncio.Event) -> None:
         self._client = client.retrying(None)
         self._plan = plan
         self._stop = stop
+        self.closed = closed
         self._front = asyncio.Lock()
         longest_seconds = min(plan.poll_seconds, POLL_SECONDS_UNTIL_EMPTY) if plan.until_empty else plan.poll_seconds
         self._polling = Retry(seconds=None, longest_seconds=longest_seconds)
@@ -50,7 +52,7 @@ class Line:
         if not self._at_work:
             self._idle_since = clock()
         try:
-            hold = await within(self._next(slot), self._stop, LAST_ANSWER_SECONDS)
+            hold = await within(self._next(slot), self.closed, LAST_ANSWER_SECONDS)
             if hold is not None:
                 self._at_work.add(slot)
             return hold
@@ -59,7 +61,7 @@ class Line:
             return None
 
     async def _next(self, slot: str) -> Hold | None:
-        if self._stop.is_set():
+        if self.closed.is_set():
             return None
         answer: Hold | NoWork | None = await self._ask(slot)
         if self._go_on(answer):
@@ -73,7 +75,7 @@ class Line:
             if not somebody_polls:
                 await self._rest(0)
             for attempt in itertools.count(1):
-                if self._stop.is_set():
+                if self.closed.is_set():
                     break
                 answer = await self._ask(slot)
                 if not self._go_on(answer):
@@ -93,7 +95,7 @@ class Line:
         return self._idle_since + self._plan.idle_seconds - clock()
 
     async def _rest(self, attempt: int) -> None:
-        await pause(self._stop, min(self._polling.delay(attempt) or 0.0, max(0.0, self._patience())))
+        await pause(self.closed, min(self._polling.delay(attempt) or 0.0, max(0.0, self._patience())))
 
     async def _ask(self, slot: str) -> Hold | NoWork:
         """One question, repeated under the same claim id until its answer is known."""
@@ -108,6 +110,7 @@ class Line:
                     lease_seconds=self._plan.lease_seconds,
                     site=self._plan.offer.site,
                     pilot=slot,
+                    host=self._plan.host,
                 )
                 return Hold(
                     self._client, claim, asked_at, heartbeat_seconds=self._plan.heartbeat_seconds, stop=self._stop

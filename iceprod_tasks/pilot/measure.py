@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 
@@ -50,6 +51,9 @@ class Meter:
         warden: the command's warden; what is below it is measured.
         used_bytes: tells the disk space of its folder; may be slow.
         table: the pilot's view of the process table.
+
+    Attributes:
+        busy_cores: more cores than on the average of all the time, where it was ended for that.
     """
 
     def __init__(self, warden: int, used_bytes: Callable[[], int], table: ProcessTable) -> None:
@@ -57,15 +61,21 @@ class Meter:
         self._used_bytes = used_bytes
         self._table = table
         self._started = time.monotonic()
-        self._cpu_seconds = 0.0
+        self.cpu_seconds = 0.0
+        self.busy_cores = 0.0
         self.memory_gb = 0.0
         self.disk_gb = 0.0
         self.time_seconds = 0.0
 
-    def sample(self) -> None:
-        """Look at the processes once."""
+    def sample(self, memory_limit_gb: float = math.inf) -> None:
+        """Look at the processes once.
+
+        Args:
+            memory_limit_gb: beyond it, memory that several of them share is looked at closely, and counted once.
+        """
         memory_bytes, cpu_seconds = 0, 0.0
-        for pid in self._table.below(self._warden):
+        pids = self._table.below(self._warden)
+        for pid in pids:
             # A process that ends meanwhile, or runs as somebody else, is left out.
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(pid)
@@ -74,8 +84,10 @@ class Meter:
                     memory_bytes += process.memory_info().rss
                 # With the children it has waited for: they are in no later sample.
                 cpu_seconds += times.user + times.system + times.children_user + times.children_system
+        if len(pids) > 1 and memory_bytes > memory_limit_gb * BYTES_IN_GB:
+            memory_bytes = sum(map(_own_bytes, pids))
         self.memory_gb = max(self.memory_gb, memory_bytes / BYTES_IN_GB)
-        self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+        self.cpu_seconds = max(self.cpu_seconds, cpu_seconds)
         self.time_seconds = time.monotonic() - self._started
 
     async def watch_disk(self) -> None:
@@ -97,14 +109,24 @@ class Meter:
             peak_bytes: of the largest of them.
         """
         self.time_seconds = time.monotonic() - self._started
-        self._cpu_seconds = max(self._cpu_seconds, cpu_seconds)
+        self.cpu_seconds = max(self.cpu_seconds, cpu_seconds)
         self.memory_gb = max(self.memory_gb, peak_bytes / BYTES_IN_GB)
 
     def resources(self) -> Resources:
         """The peaks so far in the wire's words: cores on the average of a second or more, GB, GB, hours."""
+        average = self.cpu_seconds / max(self.time_seconds, _SHORTEST_AVERAGE_SECONDS)
         return {
-            'cpu': round(self._cpu_seconds / max(self.time_seconds, _SHORTEST_AVERAGE_SECONDS), 3),
+            'cpu': round(max(average, self.busy_cores), 3),
             'memory': round(self.memory_gb, 6),
             'disk': round(self.disk_gb, 6),
             'time': self.time_seconds / 3600,
         }
+
+
+def _own_bytes(pid: int) -> int:
+    """The memory of a process, with its share of what it has in common with others."""
+    try:
+        full = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
+        return 0
+    return int(full.pss)

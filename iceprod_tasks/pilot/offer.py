@@ -21,6 +21,7 @@ class Offer:
         time_hours: tasks that need longer are not for this pilot; None takes any.
         os: the system's name.
         site: where the pilot is; a task that wants a site goes to that site only.
+        container: whether tasks with an image can run.
     """
 
     cpu: int
@@ -30,6 +31,7 @@ class Offer:
     time_hours: float | None
     os: str
     site: str
+    container: bool = False
 
     def requirements(self) -> Requirements:
         """The offer in the wire's words."""
@@ -40,6 +42,7 @@ class Offer:
             'disk': self.disk_gb,
             'os': self.os,
             'site': self.site,
+            'container': self.container,
         }
         if self.time_hours is not None:
             offered['time'] = self.time_hours

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from iceprod_tasks.pilot import warden
+from iceprod_tasks.pilot.cgroups import Group
 from iceprod_tasks.pilot.folder import Folder
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,14 @@ class Process:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, argv: Sequence[str], environment: Mapping[str, str], folder: Folder, deadline: float) -> Self:
+    async def start(
+        cls,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Folder,
+        deadline: float,
+        group: Group | None = None,
+    ) -> Self:
         """Start a command.
 
         Args:
@@ -75,6 +83,7 @@ class Process:
             environment: all that it sees.
             folder: where it works, and where its output goes.
             deadline: when its lease is over, on the clock of wardens.
+            group: of cgroup v2, in which it is to be; None for none.
 
         Raises:
             CannotStart: it is none.
@@ -87,7 +96,9 @@ class Process:
             raise CannotStart(str(error)) from error
         popen, line = _start_warden(folder)
         try:
-            await asyncio.get_running_loop().sock_sendall(line, warden.packed('run', words, variables, deadline))
+            await asyncio.get_running_loop().sock_sendall(
+                line, warden.packed('run', words, variables, deadline, b'' if group is None else bytes(group.joined_by))
+            )
             await _heard(line)
         except BaseException as error:
             line.close()

@@ -10,20 +10,18 @@ from iceprod_tasks.client import (
     ClientError,
     Conflict,
     NotPermitted,
-    Overloaded,
     Report,
     Retry,
-    ServerError,
-    Unreachable,
 )
-from iceprod_tasks.pilot.command import WrongConfig, command_of
-from iceprod_tasks.pilot.folder import Folder
+from iceprod_tasks.pilot.attempt import Attempt, Tools
+from iceprod_tasks.pilot.diary import Diary
 from iceprod_tasks.pilot.hold import Hold
 from iceprod_tasks.pilot.line import Line
 from iceprod_tasks.pilot.plan import Plan
 from iceprod_tasks.pilot.process import MachineTrouble
-from iceprod_tasks.pilot.run import Ending, Outcome, Runner, called_off
+from iceprod_tasks.pilot.run import Ending, Outcome
 from iceprod_tasks.pilot.waiting import pause, within
+from iceprod_tasks.pilot.warden import clock
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +39,8 @@ class Slot:
         plan: the pilot's orders.
         environment: what its tasks find in their environment.
         line: where it asks for work.
-        runner: what runs its commands.
+        tools: what it makes attempts with.
+        diary: where the pilot keeps how its tasks ended.
         stop: set when the pilot was told to stop.
     """
 
@@ -53,7 +52,8 @@ class Slot:
         *,
         environment: Mapping[str, str],
         line: Line,
-        runner: Runner,
+        tools: Tools,
+        diary: Diary,
         stop: asyncio.Event,
     ) -> None:
         self._name = name
@@ -61,7 +61,8 @@ class Slot:
         self._plan = plan
         self._environment = environment
         self._line = line
-        self._runner = runner
+        self._tools = tools
+        self._diary = diary
         self._stop = stop
         self._recovery = Retry(seconds=None, first_seconds=1.0, longest_seconds=60.0)
 
@@ -71,56 +72,37 @@ class Slot:
         Raises:
             ClientError: the service will not have this pilot.
         """
-        troubles = 0
         while (hold := await self._line.claim(self._name)) is not None:
             log.info('%s: claimed %s', self._name, _words(hold.claim), extra={'action': 'claim'})
             # The heartbeats go on until the report is heard, so that work that is done is not done again elsewhere.
             async with hold:
-                try:
-                    ending = await self._attempt(hold)
-                    troubles = 0
-                except MachineTrouble as error:
-                    # Handed back and claimed again at once, every task would come by here: rest before the next one.
-                    ending = Ending(Outcome.HANDED_BACK, f'the machine cannot run it: {error}')
-                    troubles += 1
-                except Exception as error:
-                    log.exception('%s: %s', self._name, _words(hold.claim))
-                    ending = Ending(Outcome.RESET, f'the pilot failed: {error!r}')
-                    troubles += 1
-                await self._report(hold.claim, ending)
-            if troubles:
-                await pause(self._stop, self._recovery.delay(troubles) or 0.0)
+                began = clock()
+                self._diary.begin(self._name, hold)
+                ending, at_fault = await self._ending(hold)
+                await self._report(hold, ending)
+            self._diary.end(self._name, ending, clock() - began, at_fault=at_fault)
+            if rest := self._diary.streak.failures if at_fault else max(0, self._diary.streak.failures - 1):
+                # Given back or failed at once, every task of the queue would come by here: rest before the next one.
+                await pause(self._line.closed, self._recovery.delay(rest) or 0.0)
 
-    async def _attempt(self, hold: Hold) -> Ending:
+    async def _ending(self, hold: Hold) -> tuple[Ending, bool]:
+        """What becomes of a claimed task, and whether this machine or the pilot is to blame for that."""
         try:
-            await within(hold.sure.wait(), hold.ended, 0)
-            config = await within(self._client.config(hold.claim.dataset_id), hold.ended, 0)
-            command = command_of(config, hold.claim, self._environment)
-        except TimeoutError:
-            return Ending(*called_off(hold))
-        except (Unreachable, ServerError, Overloaded) as error:
-            return Ending(Outcome.RESET, f'the config did not come: {error}')
-        except ClientError as error:
-            return Ending(Outcome.FAILED, f'the config cannot be read: {error}')
-        except WrongConfig as error:
-            return Ending(Outcome.FAILED, str(error))
-        try:
-            folder = Folder.make(self._plan.workdir)
-        except OSError as error:
-            raise MachineTrouble(str(error)) from error
-        try:
-            return await self._runner.run(command, folder, hold)
-        finally:
-            await asyncio.to_thread(folder.close if self._plan.keep_workdirs else folder.remove)
+            return await Attempt(self._client, self._plan, self._environment, self._tools, hold).make(), False
+        except MachineTrouble as error:
+            return Ending(Outcome.HANDED_BACK, f'the machine cannot run it: {error}'), True
+        except Exception as error:
+            log.exception('%s: %s', self._name, _words(hold.claim))
+            return Ending(Outcome.RESET, f'the pilot failed: {error!r}'), True
 
-    async def _report(self, claim: Claim, ending: Ending) -> None:
+    async def _report(self, hold: Hold, ending: Ending) -> None:
         """Tell the service; what it does not want, or cannot be told, is dropped with a line in the log."""
-        words = f'{self._name}: {ending.outcome.value} {_words(claim)}'
+        words = f'{self._name}: {ending.outcome.value} {_words(hold.claim)}'
         if ending.outcome is Outcome.DROPPED:
             log.warning('%s: %s', words, ending.reason, extra={'action': 'drop'})
             return
         try:
-            await within(self._send(claim, ending), self._stop, LAST_REPORT_SECONDS)
+            await within(self._send(hold, ending), self._stop, LAST_REPORT_SECONDS)
         except TimeoutError:
             log.warning('%s: no answer to the report; its lease will end', words, extra={'action': 'report'})
         except (Conflict, NotPermitted) as error:
@@ -130,12 +112,12 @@ class Slot:
         else:
             log.info('%s%s', words, ending.reason and f': {ending.reason}', extra={'action': 'report'})
 
-    async def _send(self, claim: Claim, ending: Ending) -> None:
+    async def _send(self, hold: Hold, ending: Ending) -> None:
         # What the system said may hold file names that are no UTF-8.
         reason = ending.reason.encode(errors='replace').decode()[:LONGEST_REASON]
         site = self._plan.offer.site
         if ending.outcome is Outcome.HANDED_BACK:
-            await self._client.hand_back(claim, reason=reason, site=site)
+            await self._client.hand_back(hold.claim, reason=reason, site=site)
             return
         send = {
             Outcome.COMPLETE: self._client.complete,
@@ -143,7 +125,9 @@ class Slot:
             Outcome.FAILED: self._client.fail,
         }[ending.outcome]
         report: Report = {**ending.report, 'site': site, 'reason': reason}
-        await send(claim, **report)
+        if past := hold.past_phases:
+            report['phases'] = past
+        await send(hold.claim, **report)
 
 
 def _words(claim: Claim) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
 
 Answer = TypeVar('Answer')
+Another = TypeVar('Another')
 
 
 async def within(asked: Awaitable[Answer], stop: asyncio.Event, seconds: float) -> Answer:
@@ -30,6 +31,16 @@ async def within(asked: Awaitable[Answer], stop: asyncio.Event, seconds: float) 
             return await asked
         finally:
             watching.cancel()
+
+
+async def both(one: Coroutine[Any, Any, Answer], other: Coroutine[Any, Any, Another]) -> tuple[Answer, Another]:
+    """Wait for two answers at the same time; when one cannot be had, the other is not waited for."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            first, second = group.create_task(one), group.create_task(other)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from errors.exceptions[0].__cause__
+    return first.result(), second.result()
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

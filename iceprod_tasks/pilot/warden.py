@@ -6,11 +6,12 @@ away. It kills them all as soon as the lease is over or the pilot is gone, and l
 
 Its standard input is a socket to the pilot. Both sides send messages:
 
-    from the pilot  ('run', argv, environment, deadline), then any of ('until', deadline) and ('end', grace_seconds)
+    from the pilot  ('run', argv, environment, deadline, group), then any of ('until', deadline) and
+                    ('end', grace_seconds)
     to the pilot    ('starting',), then ('failed', errno, why) or ('ended', exit_code, cause, cpu_seconds, peak_bytes)
 
 A deadline is a time of `clock`. An exit code is 128 + its number for a signal. The cause of an end is `itself`, `order`
-or `lease`.
+or `lease`. The group is the file by which the command joins a group of cgroup v2, or empty.
 """
 
 import ctypes
@@ -48,7 +49,7 @@ def clock() -> float:
     return time.clock_gettime(_CLOCK)
 
 
-def packed(*message: str | float | list[bytes] | dict[bytes, bytes]) -> bytes:
+def packed(*message: str | float | bytes | list[bytes] | dict[bytes, bytes]) -> bytes:
     """A message as it goes over the socket: its size, then itself. Both sides run the same Python."""
     content = marshal.dumps(message)
     return len(content).to_bytes(SIZE_BYTES, 'big') + content
@@ -137,11 +138,11 @@ class Warden:
             else:
                 self._end(*given)
 
-    def _run(self, argv: list[bytes], environment: dict[bytes, bytes], deadline: float) -> None:
+    def _run(self, argv: list[bytes], environment: dict[bytes, bytes], deadline: float, group: bytes) -> None:
         self._until(deadline)
         _say('starting')
         if not self._over():
-            self._leader = _start(argv, environment)
+            self._leader = _start(argv, environment, group)
 
     def _until(self, deadline: float) -> None:
         self._deadline = deadline
@@ -191,14 +192,14 @@ class Warden:
         _say('ended', exit_code, self._cause, usage.ru_utime + usage.ru_stime, peak_bytes)
 
 
-def _start(argv: list[bytes], environment: dict[bytes, bytes]) -> int:
+def _start(argv: list[bytes], environment: dict[bytes, bytes], group: bytes) -> int:
     """Start the command in a session of its own; the kernel kills it if the warden is killed."""
     failed, failing = os.pipe()
     warden = os.getpid()
     try:
         pid = os.fork()
         if pid == 0:
-            _become(argv, environment, warden, failing)
+            _become(argv, environment, group, warden, failing)
     except OSError as error:
         _give_up(error.errno, error.strerror)
     os.close(failing)
@@ -209,10 +210,12 @@ def _start(argv: list[bytes], environment: dict[bytes, bytes]) -> int:
     return pid
 
 
-def _become(argv: list[bytes], environment: dict[bytes, bytes], warden: int, failing: int) -> None:
+def _become(argv: list[bytes], environment: dict[bytes, bytes], group: bytes, warden: int, failing: int) -> None:
     """In the child: turn into the command, or say why not."""
     try:
         os.setsid()
+        if group:
+            _join(group)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != warden:  # it went before we could ask
             os._exit(KILLED)
@@ -226,6 +229,16 @@ def _become(argv: list[bytes], environment: dict[bytes, bytes], warden: int, fai
         os.write(failing, marshal.dumps((0, str(error))))
     finally:
         os._exit(KILLED)
+
+
+def _join(group: bytes) -> None:
+    """Go into a group, and all that is started from now on with it; one that is gone keeps nobody from working."""
+    try:
+        file = os.open(group, os.O_WRONLY)
+        os.write(file, b'0')
+        os.close(file)
+    except OSError:
+        return
 
 
 def _give_up(errno: int | None, why: str | None) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from iceprod_tasks.domain.errors import Busy, Overloaded
 
-LaneName = Literal['claim', 'report', 'read', 'list', 'write', 'bulk', 'free']
+LaneName = Literal['claim', 'report', 'read', 'list', 'write', 'bulk', 'follow', 'free']
 
 WORK: tuple[LaneName, ...] = ('claim', 'report')
 """The lanes of pilots' work."""
@@ -68,6 +68,8 @@ WIDTHS: Mapping[LaneName, Width] = {
     'list': Width(6, 1, 1024, 5.0),
     'write': Width(16, 3, 256, 5.0),
     'bulk': Width(8, 2, 256, 5.0),
+    # Who follows an output mostly waits, which costs next to nothing.
+    'follow': Width(256, 64, 1024, 5.0),
 }
 """Every lane but `free`, which has no end."""
 

@@ -38,6 +38,7 @@ _GOING_ON = ('processing', 'truncated')
 _PILOT_SILENCE = timedelta(days=14)
 _PILOT_LOG = 'stdlog'
 _PILOT_LOG_AGE = timedelta(days=31)
+_OUTPUT_AGE = timedelta(days=31)
 
 
 async def active_datasets(service: Service) -> list[str]:
@@ -213,9 +214,10 @@ async def _end_dataset(service: Service, dataset: Mapping[str, Any]) -> int:
 
 
 async def prune(service: Service) -> int:
-    """Remove pilots that have not been heard of for long, and old logs of pilots; how many there were."""
+    """Remove pilots that have not been heard of for long, old logs of pilots and old outputs; how many there were."""
     now, store = utc_now(), service.store
     pruned = await store.pilots.remove_silent(now - _PILOT_SILENCE, PRUNED_AT_ONCE)
+    pruned += await store.outputs.remove_older(now - _OUTPUT_AGE, PRUNED_AT_ONCE)
     return pruned + await store.logs.remove_older(_PILOT_LOG, now - _PILOT_LOG_AGE, PRUNED_AT_ONCE)
 
 

@@ -4,6 +4,7 @@ The format is described in docs/operating.md. All work on bytes and files is don
 """
 
 import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -29,13 +30,15 @@ _PART = '.part'
 
 
 def line(value: Mapping[str, Any]) -> bytes:
-    """A line of an archive; times are as on the wire."""
-    return orjson.dumps(value, default=_time, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_APPEND_NEWLINE)
+    """A line of an archive; times are as on the wire, bytes as Base64."""
+    return orjson.dumps(value, default=_text, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_APPEND_NEWLINE)
 
 
-def _time(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return wire_time(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     raise TypeError(f'{type(value).__name__} is not JSON')
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from iceprod_tasks.storage.client import Collection, Document
 
-PARTS = ('tasks', 'jobs', 'files', 'messages', 'logs', 'task_stats')
+PARTS = ('tasks', 'jobs', 'files', 'messages', 'logs', 'task_stats', 'outputs', 'node_results')
 """The collections whose documents name their dataset."""
 
 _HIDDEN = {'_id': False}

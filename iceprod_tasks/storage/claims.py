@@ -15,6 +15,7 @@ from iceprod_tasks.storage.leases import renewed
 from iceprod_tasks.storage.matching import fitting
 from iceprod_tasks.storage.tasks import UNFINISHED
 from iceprod_tasks.storage.together import Together
+from iceprod_tasks.storage.transitions import gone_through
 
 LEFT_AT_MOST = 1000
 """Where counting what is left for a pilot stops."""
@@ -90,18 +91,23 @@ class Claims:
         """Whether a task has been claimed under an id, by whomever."""
         return await self._tasks.find_one(_given(claim_id), {'_id': True}) is not None
 
-    async def heartbeat(self, where: Filter, says: Mapping[str, Any], lease_seconds: float) -> Document | None:
+    async def heartbeat(
+        self, where: Filter, says: Mapping[str, Any], phases: Sequence[Document], lease_seconds: float
+    ) -> Document | None:
         """Let the lease of a claim begin anew.
 
         Args:
             where: `held_by`, and `claimed_by` where the caller is bound to its claims.
             says: fields of the task that get these values.
+            phases: that the attempt has gone through, each with `phase` and `when`.
             lease_seconds: the service's own lease, for a claim that has none.
 
         Returns:
             stop, lease_seconds, lease_until and heartbeat_at of the task; None when this claim does not hold it.
         """
         said = {name: {'$literal': value} for name, value in says.items()}
+        if phases:
+            said['phases'] = gone_through({'$literal': list(phases)})
         changes = {**said, 'lease_until': renewed(lease_seconds), 'heartbeat_at': '$$NOW', 'updated': '$$NOW'}
         task: Document | None = await self._tasks.find_one_and_update(
             where, [{'$set': changes}], projection=_LEASE, hint='task_id'

@@ -30,6 +30,8 @@ EXPORTED: Mapping[str, str] = {
     'messages': 'message_id',
     'logs': 'log_id',
     'task_stats': 'task_stat_id',
+    'outputs': 'output_id',
+    'node_results': 'node_result_id',
     'pilots': 'pilot_id',
     'grids': 'grid_id',
     'users': 'username',
@@ -53,7 +55,10 @@ LEFT_OUT: Mapping[str, str] = {
 }
 """The collections that no export has, each with what it is."""
 
-OF_DATASETS = ('datasets', 'config', 'auths', 'jobs', 'tasks', 'files', 'messages', 'logs', 'task_stats')
+OF_DATASETS = (
+    'datasets', 'config', 'auths', 'jobs', 'tasks', 'files', 'messages', 'logs', 'task_stats', 'outputs',
+    'node_results',
+)  # fmt: skip
 """The collections whose documents name a dataset."""
 
 LONGEST_LINE_BYTES = 128 * 1024 * 1024

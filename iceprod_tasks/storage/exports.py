@@ -19,7 +19,7 @@ _REMEMBERED = 10_000
 # Left to itself, MongoDB may read a whole collection to find one dataset's documents in order.
 _INDEXES = {
     'jobs': 'dataset', 'tasks': 'dataset_job_name', 'files': 'task', 'messages': 'dataset', 'logs': 'dataset',
-    'task_stats': 'dataset',
+    'task_stats': 'dataset', 'outputs': 'dataset', 'node_results': 'dataset',
 }  # fmt: skip
 
 Told = Callable[[int, int], None]

@@ -47,6 +47,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'keys': [('status', _UP), ('managed', _UP), ('signature', _UP)],
             'partialFilterExpression': {'status': 'idle', 'managed': False},
         },
+        # Which machines have queued tasks failed on?
+        'failed_on': {
+            'keys': [('status', _UP), ('failed_on', _UP)],
+            'partialFilterExpression': {'status': 'queued', 'failed_on': {'$gt': ''}},
+        },
         'lease_until': {'keys': [('lease_until', _UP)], 'partialFilterExpression': {'status': 'processing'}},
         # What a pilot may read: the datasets whose tasks it holds.
         'claimed_by': {
@@ -124,6 +129,19 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'task_stats': {
         'task_stat_id': {'keys': [('task_stat_id', _UP)], 'unique': True},
         'dataset': {'keys': [('dataset_id', _UP), ('task_id', _UP), ('create_date', _UP), ('_id', _UP)]},
+    },
+    # What is asked for stands in the index: only blocks that are shown are read.
+    'outputs': {
+        'output_id': {'keys': [('output_id', _UP)], 'unique': True},
+        'task': {'keys': [('task_id', _UP), ('stream', _UP), ('epoch', _UP), ('start', _UP), ('end', _UP)]},
+        'epoch': {'keys': [('task_id', _UP), ('epoch', _DOWN)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
+        'updated': {'keys': [('updated', _UP)]},
+    },
+    'node_results': {
+        'node_result_id': {'keys': [('node_result_id', _UP)], 'unique': True},
+        'task': {'keys': [('task_id', _UP), ('epoch', _DOWN), ('group', _UP), ('part', _UP)]},
+        'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
     },
     'pilots': {
         'pilot_id': {'keys': [('pilot_id', _UP)], 'unique': True},

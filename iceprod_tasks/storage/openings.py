@@ -18,6 +18,7 @@ from typing import Any
 
 from iceprod_tasks.domain.conditions import Condition
 from iceprod_tasks.domain.statuses import TRANSITIONS
+from iceprod_tasks.storage.avoided import untried_on
 from iceprod_tasks.storage.client import Collection, Document, Duplicate
 from iceprod_tasks.storage.given import Given
 from iceprod_tasks.storage.heads import Heads, Place, Search
@@ -54,10 +55,12 @@ class Wanted:
     Args:
         offer: what the pilot has, by requirement.
         conditions: the caller's own.
+        not_failed_on: leave out what failed on this machine lately; '' for none.
     """
 
     offer: Mapping[str, Any] = field(default_factory=dict)
     conditions: Sequence[Condition] = ()
+    not_failed_on: str = ''
 
 
 @dataclass(slots=True, eq=False)
@@ -315,12 +318,14 @@ class Openings:
 def _kind(wanted: Wanted, fits: Fitting) -> Hashable:
     """What requests must have in common to be served together: the tasks that they can take."""
     offer = '' if fits.exact else repr(sorted(wanted.offer.items()))
-    return fits.names, offer, repr(wanted.conditions) if wanted.conditions else ''
+    return fits.names, offer, repr(wanted.conditions) if wanted.conditions else '', wanted.not_failed_on
 
 
 def _where(wanted: Wanted, fits: Fitting) -> Document:
     """The filter of tasks to be had."""
     exact = [*(() if fits.exact else fitting(wanted.offer)), *meeting(wanted.conditions)]
+    if wanted.not_failed_on:
+        exact.append(untried_on(wanted.not_failed_on))
     return {**guard(_CLAIM), 'signature': {'$in': list(fits.names)}, **({'$and': exact} if exact else {})}
 
 

@@ -70,6 +70,13 @@ class Pilots(Register):
     def __init__(self, collection: Collection) -> None:
         super().__init__(collection, 'pilot_id')
 
+    async def set_drain(self, pilot_id: str, order: Mapping[str, Any] | None) -> Document | None:
+        """Order a pilot to take no more tasks, or take the order back; its entry after it, None when there is none."""
+        changed: Document | None = await self._entries.find_one_and_update(
+            {self.key: pilot_id}, {'$set': {'drain': order}}, projection=_HIDDEN
+        )
+        return changed
+
     async def remove_silent(self, time: datetime, limit: int) -> int:
         """Remove pilots that were last heard of before a time, a number of them at the most; how many there were."""
         where = {'last_update': {'$lt': time}}

@@ -4,6 +4,7 @@ from functools import partial
 
 from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.accounts import Accounts
+from iceprod_tasks.storage.avoided import Avoided
 from iceprod_tasks.storage.belongings import PARTS, Belongings
 from iceprod_tasks.storage.claims import Claims
 from iceprod_tasks.storage.client import Collection, close, collection, connect, create_indexes, raw_collection
@@ -23,8 +24,10 @@ from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
+from iceprod_tasks.storage.node_results import NodeResults
 from iceprod_tasks.storage.openings import Openings
 from iceprod_tasks.storage.order import Order
+from iceprod_tasks.storage.outputs import Outputs
 from iceprod_tasks.storage.people import People
 from iceprod_tasks.storage.pilots import Pilots, Register
 from iceprod_tasks.storage.queueing import Queueing
@@ -70,6 +73,7 @@ class Store:
         self.moves = Moves(kept['tasks'], kinds)
         self.openings = Openings(kept['tasks'], kinds, given)
         self.closings = Closings(kept['tasks'], kinds, given)
+        self.avoided = Avoided(kept['tasks'])
         self.claims = Claims(kept['tasks'], kinds)
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
@@ -83,6 +87,8 @@ class Store:
         self.jobs = Jobs(kept['jobs'])
         self.logs = Logs(kept['logs'])
         self.task_stats = TaskStats(kept['task_stats'])
+        self.outputs = Outputs(kept['outputs'])
+        self.node_results = NodeResults(kept['node_results'])
         self.pilots = Pilots(kept['pilots'])
         self.grids = Register(kept['grids'], 'grid_id')
         self.keys = Keys(kept['idempotency_keys'])

@@ -4,12 +4,12 @@ All updates are pipelines of one `$set`, so that every expression reads the docu
 came from outside is a `$literal`: a site called `$$ROOT` stays a site.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.domain.statuses import Change, ClaimEffect, Outcome, Transition
-from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, NEW_ATTEMPT
+from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, NEW_ATTEMPT, PHASES_LENGTH
 from iceprod_tasks.storage.client import Document, Filter
 
 NO_CLAIM = {'claim_id': '', 'instance_id': '', 'lease_until': None, 'lease_seconds': None, 'stop': None}
@@ -26,6 +26,7 @@ class Claim:
         pilot: how the pilot calls itself.
         site: where it runs.
         claimed_by: subject of the token that it is made with.
+        host: the machine it runs on.
     """
 
     claim_id: str
@@ -33,6 +34,7 @@ class Claim:
     pilot: str
     site: str
     claimed_by: str
+    host: str = ''
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Note:
         outcome: further keys of the outcome, where the transition sets one.
         stop: the stop to ask for, for a transition that asks for one.
         request: which request this is part of, where it may be worked on again.
+        phases: that the attempt has gone through, each with `phase` and `when`.
     """
 
     who: str = ''
@@ -69,6 +72,7 @@ class Note:
     outcome: Mapping[str, Any] = field(default_factory=dict)
     stop: Stop | None = None
     request: str = ''
+    phases: Sequence[Mapping[str, Any]] = ()
 
 
 _WAS = {'$concat': ['$status', ' ', '$dataset_id', ' ', '$name']}
@@ -129,6 +133,10 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
         'claim': '$claim_id',
         'epoch': '$epoch',
     }
+    if transition.failures is Change.INCREMENT:
+        changes['failed_on'] = {'$cond': [{'$gt': ['$host', '']}, '$host', '$$REMOVE']}
+    if note.phases:
+        changes['phases'] = gone_through(_literal(note.phases))
     if note.request:
         entry['request'] = note.request
     if transition.claim is ClaimEffect.CLOSE:
@@ -162,7 +170,7 @@ class Particulars:
         """What must be the same of all that go into one update."""
         note = self.note
         named = (frozenset(note.sets), frozenset(note.adds), frozenset(note.outcome))
-        return (*named, note.stop, note.request, self.claim is not None)
+        return (*named, note.stop, note.request, bool(note.phases), self.claim is not None)
 
 
 def update_each(transition: Transition, field_name: str, particulars: Mapping[Any, Particulars]) -> list[Document]:
@@ -185,6 +193,7 @@ def update_each(transition: Transition, field_name: str, particulars: Mapping[An
         {name: _Own(f'outcome.{name}') for name in first.note.outcome},
         first.note.stop,
         first.note.request,
+        _Own('phases') if first.note.phases else (),  # type: ignore[arg-type]
     )
     claim = None if first.claim is None else Claim(*(_Own(f'claim.{name}') for name in _CLAIM_FIELDS))  # type: ignore[arg-type]
     place = {'$indexOfArray': [_literal(list(particulars)), '$' + field_name]}
@@ -213,6 +222,7 @@ def _row(particulars: Particulars) -> Document:
     note, claim = particulars.note, particulars.claim
     row: Document = {'who': note.who, 'why': note.why}
     row |= {'sets': dict(note.sets), 'adds': dict(note.adds), 'outcome': dict(note.outcome)}
+    row |= {'phases': list(note.phases)}
     return row if claim is None else {**row, 'claim': {name: getattr(claim, name) for name in _CLAIM_FIELDS}}
 
 
@@ -235,10 +245,24 @@ def _opened(claim: Claim) -> Document:
         'lease_until': {'$add': ['$$NOW', lease_ms]},
         'pilot': _literal(claim.pilot),
         'claimed_by': _literal(claim.claimed_by),
+        'host': _literal(claim.host),
         'site': _literal(claim.site),
         'stop': _literal(None),
         **{name: _literal(value) for name, value in NEW_ATTEMPT.items()},
     }
+
+
+def gone_through(phases: Any) -> Document:
+    """The phases of a task once an attempt has gone through some; those that it is known to have are not added again.
+
+    Args:
+        phases: an expression for them, each with `phase` and `when`.
+    """
+    of_attempt = {'$filter': {'input': _or('$phases', []), 'cond': {'$eq': ['$$this.epoch', '$epoch']}}}
+    known = {'$map': {'input': of_attempt, 'in': '$$this.phase'}}
+    with_epoch = {'$map': {'input': phases, 'in': {'$mergeObjects': ['$$this', {'epoch': '$epoch'}]}}}
+    new = {'$filter': {'input': with_epoch, 'cond': {'$not': {'$in': ['$$this.phase', known]}}}}
+    return {'$slice': [{'$concatArrays': [_or('$phases', []), new]}, -PHASES_LENGTH]}
 
 
 def _asked(note: Note, stop: Stop) -> Document:

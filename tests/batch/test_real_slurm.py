@@ -118,7 +118,8 @@ def test_what_runs_is_handed_back_when_its_pilot_is_told_to_end(world: World) ->
 
     shown = world.slurmed.run('scontrol', 'show', 'job', '--details', '--oneliner')
     lines = [path.read_bytes() for path in Path('/proc').glob('[0-9]*/cmdline') if path.exists()]
-    world.slurmed.run('scancel', f'--name={NAME}', '--batch', '--signal=TERM')
+    # It signals all processes of the job, the task's own as well.
+    world.slurmed.run('scancel', f'--name={NAME}')
     world.until(lambda: world.count(evictions=1, failures=0) == 1)
     world.until(lambda: world.count(status='processing', epoch=2) == 1)
     supervisor.send_signal(signal.SIGTERM)

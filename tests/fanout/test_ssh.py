@@ -1,6 +1,7 @@
 """Commands on nodes by the system's ssh, against a real sshd on this machine."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import socket
@@ -142,7 +143,10 @@ async def test_the_watch_leaves_when_the_command_is_over(ssh: Ssh) -> None:
 
 
 def watches(seconds: str) -> int:
-    words = [each.read_bytes().split(b'\0') for each in Path('/proc').glob('[0-9]*/cmdline') if each.exists()]
+    words = []
+    for each in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):  # it has ended
+            words.append(each.read_bytes().split(b'\0'))
     return sum(each[3:5] == [b'watch', seconds.encode()] for each in words)
 
 

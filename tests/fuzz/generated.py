@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from iceprod_tasks.rest import bodies
 
 KNOWN = {
+    'stream': ['stdout', 'stderr'],
     'dataset_id': ['d1', 'real'], 'task_id': ['t1', 't2'], 'job_id': ['j1'], 'task_stat_id': ['s1'],
     'log_id': ['l1'], 'pilot_id': ['p1'], 'grid_id': ['g1'], 'status': ['reset', 'waiting', 'complete'],
     'name': ['gen', 'ada'], 'action': ['suspend', 'resume', 'reset', 'rerun', 'hard_reset', 'cancel'],

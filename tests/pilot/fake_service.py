@@ -1,6 +1,7 @@
 """A stand-in for the service that speaks the wire contract of pilots, with a script of troubles."""
 
 import asyncio
+import base64
 import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
@@ -41,6 +42,12 @@ class FakeService:
     claims_take_seconds: float = 0
     heartbeats_take_seconds: float = 0
     claimed_at: list[float] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    node_results: list[dict[str, Any]] = field(default_factory=list)
+    pilots: list[dict[str, Any]] = field(default_factory=list)
+    drain: Any = None
+    away_for_pilots: bool = False
     away: bool = False
     unheard: int = 0
 
@@ -87,6 +94,24 @@ class FakeService:
         go_on = {'action': 'continue', 'why': '', 'again_in': self.again_in, 'orders': []}
         return self.orders.get(task_id, (200, {**go_on, 'lease_seconds': lease_seconds}))
 
+    def printed(self, task_id: str, action: str, body: dict[str, Any]) -> Trouble:
+        """The answer to some output, or to results of nodes."""
+        if self.troubles[action]:
+            return self.troubles[action].popleft()
+        (self.outputs if action == 'output' else self.node_results).append({'task_id': task_id, **body})
+        return 200, {}
+
+    def output(self, task_id: str, stream: str = 'stdout') -> bytes:
+        """What has come of a stream; what has not come is NUL."""
+        found = bytearray()
+        for sent in self.outputs:
+            for piece in sent['pieces'] if sent['task_id'] == task_id else ():
+                if piece['stream'] == stream:
+                    data = base64.b64decode(piece['data'])
+                    found.extend(bytes(max(0, piece['offset'] + len(data) - len(found))))
+                    found[piece['offset'] : piece['offset'] + len(data)] = data
+        return bytes(found)
+
     async def until(self, condition: Any, seconds: float = 60) -> None:
         """Wait until something is true."""
         async with asyncio.timeout(seconds):
@@ -128,12 +153,40 @@ class _Action(_Handler):
         body = json.loads(self.request.body)
         if self._cut():
             return
+        if action in ('output', 'nodes'):
+            self._send(self.service.printed(task_id, action, body))
+            return
         if action != 'heartbeat':
             self._send(self.service.report(task_id, action, body))
             return
         answer = self.service.heartbeat(task_id, body)
         await asyncio.sleep(self.service.heartbeats_take_seconds)
         self._send(answer)
+
+
+class _Pilots(_Handler):
+    async def post(self, _: str = '') -> None:
+        if self.service.away_for_pilots:
+            self._send((404, {'code': 404, 'error': 'no such route'}))
+        elif not self._cut():
+            self.service.pilots.append(json.loads(self.request.body))
+            self._send((201, {'result': 'p1'}))
+
+    async def patch(self, _: str) -> None:
+        if not self._cut():
+            self.service.pilots.append(json.loads(self.request.body))
+            self._send((200, {**self.service.pilots[-1], 'drain': self.service.drain}))
+
+    async def delete(self, _: str) -> None:
+        self.service.pilots.append({'state': 'gone'})
+        self._send((200, {}))
+
+
+class _Files(_Handler):
+    def get(self, task_id: str) -> None:
+        if not self._cut():
+            troubles = self.service.troubles['files']
+            self._send(troubles.popleft() if troubles else (200, {'files': self.service.files.get(task_id, [])}))
 
 
 class _Config(_Handler):
@@ -153,6 +206,9 @@ async def fake_service() -> AsyncIterator[FakeService]:
         [
             ('/task_actions/process', _Claim, given),
             ('/tasks/([^/]+)/task_actions/([^/]+)', _Action, given),
+            ('/pilots', _Pilots, given),
+            ('/pilots/([^/]+)', _Pilots, given),
+            ('/datasets/[^/]+/files/([^/]+)', _Files, given),
             ('/config/([^/]+)', _Config, given),
         ],
         log_function=lambda handler: None,

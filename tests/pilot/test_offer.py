@@ -54,7 +54,9 @@ def test_a_slot_without_gpus_sees_none() -> None:
 def test_an_offer_without_a_time_takes_tasks_of_any_length() -> None:
     offer = Offer(cpu=1, gpu=0, memory_gb=2.0, disk_gb=10.0, time_hours=None, os='test_1', site='here')
 
-    assert offer.requirements() == {'cpu': 1, 'gpu': 0, 'memory': 2.0, 'disk': 10.0, 'os': 'test_1', 'site': 'here'}
+    assert offer.requirements() == {
+        'cpu': 1, 'gpu': 0, 'memory': 2.0, 'disk': 10.0, 'os': 'test_1', 'site': 'here', 'container': False,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

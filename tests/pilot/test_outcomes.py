@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from iceprod_tasks.client import AsyncClient, Claim
-from iceprod_tasks.pilot import Plan
+from iceprod_tasks.pilot import Pilot, Plan
 from iceprod_tasks.pilot.command import Command
 from iceprod_tasks.pilot.folder import Folder
 from iceprod_tasks.pilot.hold import Hold
@@ -243,3 +243,29 @@ async def test_disk_is_measured_with_temporary_files(service: FakeService, fly: 
     [report] = await fly()
 
     assert 0.01 <= report['resources']['disk'] < 0.012
+
+
+async def test_what_is_ended_together_with_its_pilot_is_handed_back(service: FakeService, plan: Plan) -> None:
+    service.add('sleep 60')
+    async with AsyncClient(service.url, 'secret') as client:
+        pilot = Pilot(client, plan)
+        flying = asyncio.ensure_future(pilot.run())
+        await service.until(lambda: any(each.name() == 'sleep' for each in psutil.Process().children(recursive=True)))
+
+        # As `scancel` does: to everybody, and the task hears it first.
+        for each in psutil.Process().children(recursive=True):
+            if each.name() in ('sh', 'sleep'):
+                each.terminate()
+        await asyncio.sleep(0.3)
+        pilot.stop()
+        await flying
+
+    assert [report['action'] for report in service.reports] == ['hand_back']
+
+
+async def test_what_is_ended_alone_has_failed(service: FakeService, fly: Fly) -> None:
+    service.add('kill -TERM $$')
+
+    [report] = await fly()
+
+    assert (report['action'], report['reason']) == ('reset', 'killed by SIGTERM')

@@ -109,7 +109,7 @@ async def test_a_fault_of_the_pilot_resets_the_task_and_spares_the_slot(
         monkeypatch.undo()
         raise RuntimeError('a bug')
 
-    monkeypatch.setattr('iceprod_tasks.pilot.slot.command_of', broken)
+    monkeypatch.setattr('iceprod_tasks.pilot.attempt.command_of', broken)
     service.add('true')
     service.add('true')
 

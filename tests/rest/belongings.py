@@ -7,12 +7,24 @@ from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.scheduler.scheduler import Scheduler
 from tests.conftest import Api
 
-COLLECTIONS = ('tasks', 'jobs', 'files', 'messages', 'logs', 'task_stats', 'config', 'auths', 'datasets')
+COLLECTIONS = (
+    'tasks',
+    'jobs',
+    'files',
+    'messages',
+    'logs',
+    'task_stats',
+    'outputs',
+    'node_results',
+    'config',
+    'auths',
+    'datasets',
+)
 TASKS = [
     {'name': 'gen', 'command': 'true', 'files': [{'filename': 'f', 'movement': 'input'}]},
     {'name': 'sim', 'command': 'true', 'depends': ['gen']},
 ]
-COUNTS = {'tasks': 6, 'jobs': 3, 'files': 3, 'messages': 1, 'logs': 2, 'task_stats': 1}
+COUNTS = {'tasks': 6, 'jobs': 3, 'files': 3, 'messages': 1, 'logs': 2, 'task_stats': 1, 'outputs': 2, 'node_results': 1}
 """What belongs to a dataset of `add_whole`, beside its config, access and record."""
 
 
@@ -28,6 +40,9 @@ async def add_whole(api: Api, **fields: Any) -> str:
     mine = {'dataset_id': dataset_id, 'task_id': task['task_id']}
     await api.database.logs.insert_many([{**mine, 'log_id': new_id(), 'data': 'text'} for _ in range(2)])
     await api.database.task_stats.insert_one({**mine, 'task_stat_id': new_id(), 'stats': {'a': 1}})
+    printed = [{**mine, 'output_id': new_id(), 'data': b'\x00text', 'start': 0, 'end': 5} for _ in range(2)]
+    await api.database.outputs.insert_many(printed)
+    await api.database.node_results.insert_one({**mine, 'node_result_id': new_id(), 'nodes': ['n1']})
     api.service.news.take()
     return dataset_id
 

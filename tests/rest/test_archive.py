@@ -23,7 +23,8 @@ from tests.conftest import Api
 from tests.rest.answers import refusal, seen
 from tests.rest.belongings import COUNTS, TASKS, add_whole, counts, everything, let_go
 
-KINDS = {'tasks': 'task', 'jobs': 'job', 'files': 'file', 'messages': 'message', 'logs': 'log',
+KINDS = {'outputs': 'output', 'node_results': 'node_result',
+         'tasks': 'task', 'jobs': 'job', 'files': 'file', 'messages': 'message', 'logs': 'log',
          'task_stats': 'task_stats'}  # fmt: skip
 TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}')
 ROOT = Caller('root', frozenset({'admin'}))
@@ -70,7 +71,8 @@ async def test_a_deletion_leaves_an_archive_with_every_document_where_one_is_ask
     assert Counter(each['kind'] for each in documents) == Counter(counted)
     assert documents[0]['document']['deleting'] is None
     for name, key in (('tasks', 'task_id'), ('jobs', 'job_id'), ('files', 'file_id'), ('messages', 'message_id'),
-                      ('logs', 'log_id'), ('task_stats', 'task_stat_id')):  # fmt: skip
+                      ('logs', 'log_id'), ('task_stats', 'task_stat_id'), ('outputs', 'output_id'),
+                      ('node_results', 'node_result_id')):  # fmt: skip
         kept = {each['document'][key] for each in documents if each['kind'] == KINDS[name]}
         assert kept == {document[key] for document in stored[name]}
 

@@ -229,8 +229,8 @@ async def test_a_deletion_that_takes_long_goes_on_without_the_request(
     answer = await api('DELETE', f'/datasets/{dataset_id}')
 
     assert seen(answer) == (202, {'deleting': True, 'stopping': 0})
-    assert (await counts(api, dataset_id)).keys() == {'jobs', 'files', 'messages', 'logs', 'task_stats',
-                                                      'auths', 'datasets'}  # fmt: skip
+    assert (await counts(api, dataset_id)).keys() == {'jobs', 'files', 'messages', 'logs', 'task_stats', 'outputs',
+                                                      'node_results', 'auths', 'datasets'}  # fmt: skip
     deletion = await deleting.take_up(api.service)
     assert deletion is not None
     assert deletion.deleted == COUNTS | {'tasks': 0}

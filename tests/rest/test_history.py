@@ -49,6 +49,7 @@ async def test_it_begins_with_the_creation(api: Api) -> None:
     task = await api.task(task_id)
     assert history == {
         'task_id': task_id, 'status': 'suspended', 'epoch': 0, 'failures': 0, 'evictions': 0, 'truncated': False,
+        'phases': [],
         'history': [
             {'when': task['create_date'], 'from': None, 'to': 'suspended', 'transition': 'create', 'why': '',
              'who': '', 'epoch': 0},

@@ -35,7 +35,7 @@ async def test_a_new_pilot_has_what_is_said_and_the_defaults(api: Api, role: str
     assert pilot == {
         **PILOT, 'colour': {'deep': [1]}, 'pilot_id': answer.body['result'], 'tasks': [], 'host': '', 'site': '',
         'version': '', 'grid_queue_id': '', 'resources_available': {}, 'resources_claimed': {}, 'start_date': '',
-        'registered_by': 'someone',
+        'registered_by': 'someone', 'drain': None,
     }  # fmt: skip
 
 
@@ -215,3 +215,29 @@ async def test_an_entry_that_grows_past_what_a_document_can_hold_is_413(api: Api
     assert answer.status == 413
     assert answer.body['error'] == 'the document would be too large for the database'
     assert 'more' not in (await api('GET', place)).body
+
+
+@pytest.mark.parametrize('role', ['admin', 'system'])
+async def test_operators_have_a_pilot_drain_and_its_next_sign_of_life_says_so(api: Api, role: str) -> None:
+    pilot = api.as_('pilot', 'p1')
+    pilot_id = (await pilot('POST', '/pilots', PILOT)).body['result']
+
+    answer = await api.as_(role, 'ada')('PUT', f'/pilots/{pilot_id}/drain', {'drain': True, 'reason': 'new disks'})
+    heard = (await pilot('PATCH', f'/pilots/{pilot_id}', {'tasks': []})).body['drain']
+
+    assert answer.status == 200
+    assert (heard['who'], heard['why']) == ('ada', 'new disks')
+    await api('PUT', f'/pilots/{pilot_id}/drain', {'drain': False})
+    assert (await pilot('GET', f'/pilots/{pilot_id}')).body['drain'] is None
+
+
+async def test_no_pilot_gives_such_orders_and_none_can_be_patched_away(api: Api) -> None:
+    pilot = api.as_('pilot', 'p1')
+    pilot_id = (await pilot('POST', '/pilots', {**PILOT, 'drain': {'who': 'me'}})).body['result']
+
+    assert (await pilot('GET', f'/pilots/{pilot_id}')).body['drain'] is None
+    assert (await pilot('PUT', f'/pilots/{pilot_id}/drain', {'drain': True})).status == 403
+    assert (await pilot('PATCH', f'/pilots/{pilot_id}', {'drain': None})).status == 400
+    assert (await api('PUT', '/pilots/none/drain', {'drain': True})).status == 404
+    for wrong in ({}, {'drain': 'yes'}, {'drain': True, 'more': 1}):
+        assert (await api('PUT', f'/pilots/{pilot_id}/drain', wrong)).status == 400

@@ -1,5 +1,6 @@
 """GET /task_demand: what the tasks need that are to be run, and how many there are."""
 
+from collections.abc import Callable
 from typing import Any
 
 from iceprod_tasks.domain.requirements import fits
@@ -77,3 +78,20 @@ async def test_pilots_and_operators_may_ask_and_users_may_not(api: Api) -> None:
     codes = {role: (await api.as_(role)('GET', '/task_demand')).status for role in ('admin', 'system', 'pilot', 'user')}
 
     assert codes == {'admin': 200, 'system': 200, 'pilot': 200, 'user': 403}
+
+
+async def test_tasks_with_an_image_go_to_pilots_that_run_containers(api: Api, chores: Callable[[], Any]) -> None:
+    boxed = {'name': 'boxed', 'command': 'true', 'image': 'docker://busybox', 'requirements': {'cpu': 1}}
+    await api.add_dataset([boxed])
+    before = (await api('GET', '/task_demand')).body['demand']
+    await chores()
+
+    without = await api('POST', '/task_actions/process', {'requirements': {'cpu': 1, 'container': False}})
+    silent = await api('POST', '/task_actions/process', {'requirements': {'cpu': 1}})
+
+    assert [row['requirements'] for row in before] == [{'cpu': 1, 'container': True}]
+    assert without.status == 404
+    assert silent.body['requirements'] == {'cpu': 1, 'container': True}
+    await api('POST', f'/tasks/{silent.body["task_id"]}/task_actions/hand_back', {'claim_id': silent.body['claim_id']})
+    able = await api('POST', '/task_actions/process', {'requirements': {'cpu': 1, 'container': True}})
+    assert able.body['task_id'] == silent.body['task_id']

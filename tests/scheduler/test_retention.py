@@ -101,8 +101,8 @@ async def test_a_deletion_that_dies_at_any_write_is_taken_up_and_ends_the_same(
         assert await everything(api, kept) == other
         archive = tmp_path / f'{dataset_id}.ndjson.gz'
         last = json.loads(gzip.decompress(archive.read_bytes()).splitlines()[-1])
-        assert list(last['counts'].values())[3:] == [number[name] for name in ('jobs', 'tasks', 'files', 'messages',
-                                                                               'logs', 'task_stats')]  # fmt: skip
+        parts = ('jobs', 'tasks', 'files', 'messages', 'logs', 'task_stats', 'outputs', 'node_results')
+        assert list(last['counts'].values())[3:] == [number[name] for name in parts]
     assert survived > 12
 
 

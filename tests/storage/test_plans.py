@@ -461,7 +461,10 @@ async def test_expiry_reads_what_is_over_and_not_what_is_to_come(api: Api) -> No
 async def test_a_deletion_reads_what_it_removes(crowded: Api) -> None:
     dataset_id = await crowded.add_dataset([{'name': 'gen', 'command': 'true'}], jobs=20)
     await Scheduler(crowded.service).sweep()
-    keys = {'files': 'file_id', 'messages': 'message_id', 'logs': 'log_id', 'task_stats': 'task_stat_id'}
+    keys = {
+        'files': 'file_id', 'messages': 'message_id', 'logs': 'log_id', 'task_stats': 'task_stat_id',
+        'outputs': 'output_id', 'node_results': 'node_result_id',
+    }  # fmt: skip
     for name, key in keys.items():
         for named, number in ((dataset_id, 20), ('ours', CROWD)):
             crowd = [{'dataset_id': named, 'task_id': new_id(), key: new_id()} for _ in range(number)]

@@ -15,9 +15,10 @@ class TasksHistoryHandler(Handler):
             task_id (str): the task id
 
         Returns:
-            dict: {task_id, status, epoch, failures, evictions, truncated, history}; `history` is a list of {when,
-            from, to, transition, why, who, epoch}. It begins with the creation, then come the newest 50 changes;
-            `truncated` is true when there were more
+            dict: {task_id, status, epoch, failures, evictions, truncated, phases, history}; `history` is a list of
+                {when, from, to, transition, why, who, epoch}. It begins with the creation, then come the newest 50
+                changes; `truncated` is true when there were more. `phases` is a list of {phase, when, epoch}, what
+                pilots did with the task
         """
         self.answer(await trace_task(self.service, task_id))
 

@@ -60,7 +60,7 @@ class PilotsHandler(Handler):
     async def patch(self, pilot_id: str) -> None:
         """Merge fields into it, which also is its sign of life.
 
-        Body: fields to set; all but pilot_id, registered_by, submit_date and last_update.
+        Body: fields to set; all but pilot_id, registered_by, submit_date, last_update and drain.
 
         Args:
             pilot_id (str): the pilot id
@@ -81,6 +81,27 @@ class PilotsHandler(Handler):
         """
         await register.unregister_pilot(self.service, self.caller, pilot_id)
         self.answer({})
+
+
+class PilotsDrainHandler(Handler):
+    """Whether a pilot takes tasks."""
+
+    async def put(self, pilot_id: str) -> None:
+        """Order it to take no more tasks, end what it runs and leave; or take the order back.
+
+        Body args (json):
+            drain (bool): false takes the order back
+            reason (str): (optional) why
+
+        Args:
+            pilot_id (str): the pilot id
+
+        Returns:
+            dict: the pilot after it; `drain` has who, why and when
+        """
+        body = self.body('pilot_drain')
+        why = body.get('reason', '')
+        self.answer(await register.drain_pilot(self.service, self.caller, pilot_id, why, drain=body['drain']))
 
 
 class MultiGridsHandler(Handler):
@@ -140,6 +161,7 @@ class GridsHandler(Handler):
 ROUTES = (
     Route(r'/pilots', MultiPilotsHandler, {'get': in_lane('list', REGISTERED), 'post': PILOTS}, keyed='post'),
     Route(rf'/pilots/{PILOT}', PilotsHandler, {'get': REGISTERED, 'patch': REGISTERED, 'delete': REGISTERED}),
+    Route(rf'/pilots/{PILOT}/drain', PilotsDrainHandler, {'put': OPERATORS}),
     Route(r'/grids', MultiGridsHandler, {'get': OPERATORS, 'post': OPERATORS}, keyed='post'),
     Route(rf'/grids/{GRID}', GridsHandler, {'get': OPERATORS, 'patch': OPERATORS}),
 )

@@ -1,6 +1,7 @@
 """What is done to tasks: queue, claim, report, and changes of many at once. Source: seed 004."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from iceprod_tasks.actions import claim, report
@@ -27,6 +28,7 @@ from iceprod_tasks.rest.routing import (
     begins_work,
     in_lane,
 )
+from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.openings import Wanted
 
 
@@ -61,6 +63,7 @@ class TasksActionsProcessingHandler(Handler):
             lease_seconds (float): (optional) how long the claim shall hold without a sign of life
             pilot (str): (optional) the pilot's name
             site (str): (optional) where it runs, unless `requirements` says it
+            host (str): (optional) the machine it runs on; a task that failed there is left to others while they ask
             num_tasks (int): (optional) take a batch of up to so many tasks; the k-th has the claim id `<claim_id>.<k>`
 
         Returns:
@@ -76,6 +79,7 @@ class TasksActionsProcessingHandler(Handler):
             lease_seconds=body.get('lease_seconds'),
             pilot=body.get('pilot', ''),
             site=claim.site_of(offer, body.get('site', '')),
+            host=body.get('host', ''),
         )
         if (number := body.get('num_tasks')) is None:
             self.answer(await claim.claim(self.service, self.caller, asked))
@@ -97,6 +101,7 @@ class TasksActionsHeartbeatHandler(Handler):
             epoch (int): (optional) of the claim
             progress (dict): (optional) how far it is: completed and total, kept as `steps` of the task
             phase (str): (optional) provisioning, starting, running, run_completed or deprovisioning
+            phases (list): (optional) those gone through since the last heartbeat: of each `phase` and `seconds_ago`
             resources (dict): (optional) used so far: cpu, gpu, memory, disk (GB), time (hours); `resources_used`
 
         Returns:
@@ -278,6 +283,7 @@ def _report(body: dict[str, Any]) -> Report:
         exit_code=body.get('exit_code'),
         stdout=body.get('stdout', ''),
         stderr=body.get('stderr', ''),
+        phases=_phases(body),
     )
 
 
@@ -293,8 +299,14 @@ def _sign_of_life(body: dict[str, Any]) -> SignOfLife:
         epoch=body.get('epoch'),
         steps=body.get('progress'),
         phase=body.get('phase'),
+        phases=_phases(body),
         resources=body.get('resources', {}),
     )
+
+
+def _phases(body: dict[str, Any]) -> list[tuple[str, datetime]]:
+    now = utc_now()
+    return [(each['phase'], now - timedelta(seconds=each['seconds_ago'])) for each in body.get('phases', ())]
 
 
 async def _ids(body: dict[str, Any], status: str) -> list[str]:
