@@ -26,12 +26,11 @@ class Diary:
     Attributes:
         drained: set when the pilot is to take no more tasks.
         why: the reason; empty before.
-        changed: set when there is something new to say of it.
     """
 
     def __init__(self, streak: Streak, metrics: Metrics) -> None:
         self.streak = streak
-        self.drained, self.changed = asyncio.Event(), asyncio.Event()
+        self.drained = asyncio.Event()
         self.why = ''
         self.is_black_hole = False
         self._metrics = metrics
@@ -93,7 +92,6 @@ class Diary:
         self._metrics.running.set(len(self._holds))
         self._metrics.draining.set(self.drained.is_set())
         self._metrics.quick_failures.set(self.streak.failures)
-        self.changed.set()
 
 
 def _number(hold: Hold, name: str) -> float:

@@ -139,12 +139,12 @@ class Hold:
     async def _rest(self, seconds: float) -> None:
         """Rest before the next heartbeat, not for long where there is news. What is over at once needs none."""
         began = clock()
-        self._news.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         left_seconds = seconds - (clock() - began)
         await asyncio.sleep(max(0.0, min(left_seconds, NEWS_SECONDS)))
+        self._news.clear()  # all of it goes with the heartbeat that follows
 
     def _heed(self, answer: Heartbeat, sent_at: float) -> None:
         if self.lost:  # the answer came after the end of the lease

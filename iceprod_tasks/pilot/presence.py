@@ -12,8 +12,6 @@ from iceprod_tasks.pilot.diary import Diary
 
 log = logging.getLogger(__name__)
 
-SETTLED_SECONDS = 5.0
-"""Short tasks come and go in between."""
 _LAST_SECONDS = 5.0
 
 
@@ -51,7 +49,6 @@ class Presence:
 
     async def _tell_until_cancelled(self) -> None:
         while True:
-            self._diary.changed.clear()
             try:
                 await self._tell()
             except (NotPermitted, NotFound) as error:
@@ -64,11 +61,13 @@ class Presence:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Until there is something new that will last, or for so long as it takes."""
+        """Until the next sign of life is due; that the pilot takes no more tasks is told at once."""
+        if self._diary.drained.is_set():
+            await asyncio.sleep(self._seconds)
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
-                await asyncio.sleep(min(self._seconds, SETTLED_SECONDS))
-                await self._diary.changed.wait()
+                await self._diary.drained.wait()
 
     async def _tell(self) -> None:
         now = self._diary.now()

@@ -1,5 +1,8 @@
 """What a pilot does with a task is told while it does it; of what is done at once, the report tells."""
 
+import asyncio
+import socket
+
 from tests.pilot.conftest import Fly
 from tests.pilot.fake_service import FakeService
 from tests.pilot.test_lease import PHASES
@@ -50,3 +53,34 @@ async def test_a_task_whose_config_is_wrong_was_in_the_first_phase_only(service:
 
     assert report['action'] == 'failed'
     assert [each['phase'] for each in report['phases']] == ['provisioning']
+
+
+async def test_a_phase_that_lasts_is_told_while_it_does(service: FakeService, fly: Fly) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        service.add('true')
+        service.left = 0
+        service.files['t0'] = [
+            {
+                'type': 'permanent', 'movement': 'input', 'local': '', 'compression': False, 'transfer': True,
+                'remote': f'http://127.0.0.1:{silent.getsockname()[1]}/x',
+            }
+        ]  # fmt: skip
+        flying = asyncio.ensure_future(fly())
+
+        await service.until(lambda: service.beats, 3)
+
+        assert [each['phase'] for each in service.beats[0]['phases']] == ['provisioning']
+        service.orders['t0'] = 409, {'code': 409, 'error': 'lost', 'action': 'stop', 'why': ''}
+        flying.cancel()
+        await asyncio.gather(flying, return_exceptions=True)
+
+
+async def test_what_was_told_is_not_told_again(service: FakeService, fly: Fly) -> None:
+    service.again_in = 0.2
+    service.add('sleep 2')
+
+    await fly(heartbeat_seconds=0.2)
+
+    told = [each['phase'] for beat in service.beats for each in beat.get('phases', ())]
+    assert len(told) == len(set(told))
+    assert len(service.beats) > 5

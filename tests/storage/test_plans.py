@@ -515,9 +515,11 @@ async def test_datasets_that_have_ended_are_read_only_where_they_depend_on_other
     async with watched(api) as seen:
         active = await chores.active_datasets(api.service)
 
+    # Whatever else the service reads meanwhile.
+    read = [each for each in seen if each['ns'].endswith('.datasets')]
     assert active == ['d7']
-    assert len(seen) == 2
-    assert sum(each['keysExamined'] for each in seen) <= 40
+    assert len(read) == 2
+    assert sum(each['keysExamined'] for each in read) <= 40
 
 
 async def test_what_is_held_at_the_head_of_the_queue_is_passed_over_in_portions(crowded: Api) -> None:
