@@ -145,13 +145,29 @@ async def _look(service: Service, task_id: str, wanted: Wanted, dataset_id: str 
     now, runs = task.get('epoch') or 0, task['status'] == 'processing'
     epoch = wanted.epoch
     if epoch is None:
-        epoch = now if runs else await service.store.outputs.newest_epoch(task_id)
+        epoch = now if runs else await _last_epoch(service, task_id)
+    ended = not runs or epoch < now
     stream = Stream(task_id, wanted.stream, epoch)
     # After the status: what is printed last comes before the end.
     first, size = await service.store.outputs.span(stream)
+    told = await _told(service, stream) if ended and not size else b''
+    size = size or len(told)
     offset = wanted.offset if wanted.offset >= 0 else max(first, size + wanted.offset)
     piece = Piece(offset, b'')
     if offset < size:
         offset = max(offset, first)
-        piece = piece_at(await service.store.outputs.pieces(stream, offset, wanted.limit), offset, wanted.limit)
-    return Output(epoch, piece, first, size, ended=not runs or epoch < now)
+        kept = [Piece(0, told)] if told else await service.store.outputs.pieces(stream, offset, wanted.limit)
+        piece = piece_at(kept, offset, wanted.limit)
+    return Output(epoch, piece, first, size, ended=ended)
+
+
+async def _last_epoch(service: Service, task_id: str) -> int:
+    """The epoch of the last attempt that has printed something; 0 when none has."""
+    said = await service.store.messages.last_words(task_id)
+    return max(await service.store.outputs.newest_epoch(task_id), said.get('epoch') or 0 if said else 0)
+
+
+async def _told(service: Service, stream: Stream) -> bytes:
+    """What the report of an attempt has of a stream of which nothing was sent: all of it, where it was little."""
+    said = await service.store.messages.last_words(stream.task_id, stream.epoch)
+    return str(said.get(stream.name) or '').encode() if said else b''

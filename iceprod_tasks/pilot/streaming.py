@@ -9,7 +9,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO
 
 from iceprod_tasks.client import AsyncClient, Claim, ClientError, Overloaded, Retry, ServerError, Unreachable
@@ -33,6 +33,15 @@ _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
+def is_text(data: bytes) -> bool:
+    """Whether some bytes are UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class _Spool:
     """A file that a command writes, and how much of it the service has."""
@@ -40,11 +49,21 @@ class _Spool:
     name: Stream
     file: IO[bytes]
     sent: int = 0
-    cut: int = field(default=0)
+    cut: int = 0
+    begun: bool = False
 
     @property
     def size(self) -> int:
         return os.fstat(self.file.fileno()).st_size
+
+    @property
+    def fits_a_report(self) -> bool:
+        """Whether none of it has been sent, and a report has all of it as it is."""
+        size = self.size
+        if self.begun or size > END_BYTES:
+            return False
+        data = os.pread(self.file.fileno(), END_BYTES, 0)
+        return b'\0' not in data and is_text(data)
 
     def next_piece(self) -> tuple[Stream, int, bytes] | None:
         """What to send next; of what the service would not keep nothing is."""
@@ -101,9 +120,13 @@ class Streaming:
     async def finish(self, seconds: float) -> bool:
         """Send what is left, once nothing more is printed; whether the service has it all.
 
+        Of a command that was quick and printed little, all goes with the report.
+
         Args:
             seconds: how long to try.
         """
+        if all(spool.fits_a_report for spool in self._spools):
+            return True
         try:
             async with asyncio.timeout(seconds):
                 while pieces := self._next():
@@ -138,4 +161,5 @@ class Streaming:
                 return
             ends = {stream: offset + len(data) for stream, offset, data in pieces}
             for spool in self._spools:
-                spool.sent = ends.get(spool.name, spool.sent)
+                if spool.name in ends:
+                    spool.sent, spool.begun = ends[spool.name], True

@@ -152,3 +152,22 @@ async def test_a_command_that_cuts_its_own_output_is_followed_all_the_same(
         assert await sender.finish(20)
 
     assert service.output('t0').startswith(b'anew')
+
+
+async def test_what_fits_into_the_report_is_not_sent_before_it(service: FakeService, fly: Fly) -> None:
+    service.add('echo little')
+
+    [report] = await fly()
+
+    assert (report['stdout'], service.outputs) == ('little\n', [])
+
+
+@pytest.mark.parametrize('printed', [b'\xff', b'a\0b', b'x' * 65537])
+async def test_what_does_not_fit_into_the_report_is_sent(service: FakeService, fly: Fly, printed: bytes) -> None:
+    service.add([sys.executable, '-c', f'import os; os.write(1, {printed!r} if True else 0)'])
+    if len(printed) > 1000:
+        service.config['tasks'][0]['command'] = ['/bin/sh', '-c', f'head -c {len(printed)} /dev/zero | tr "\\0" x']
+
+    await fly()
+
+    assert service.output('t0') == printed

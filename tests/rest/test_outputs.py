@@ -279,3 +279,29 @@ async def test_old_outputs_are_removed(api: Api) -> None:
 
     assert (await read(api, task_id))['size'] == 0
     assert (await read(api, task_id, 'stderr'))['data'] == 'new'
+
+
+async def test_what_little_was_printed_is_read_from_the_report(api: Api) -> None:
+    task_id = await claimed(api)
+    report = {'claim_id': MINE, 'stdout': 'grüße\n', 'stderr': 'oh\n'}
+    await api('POST', f'/tasks/{task_id}/task_actions/reset', report)
+    first = await read(api, task_id)
+    await api('PUT', f'/tasks/{task_id}/status', {'status': 'queued'})
+    await claimed(api, LATER, task_id)
+    running = await read(api, task_id)
+    await api('POST', f'/tasks/{task_id}/task_actions/complete', {'claim_id': LATER, 'stdout': 'well'})
+
+    assert (first['data'], first['epoch'], first['size'], first['ended']) == ('grüße\n', 1, 8, True)
+    assert (running['data'], running['epoch']) == ('', 2)
+    assert (await read(api, task_id))['data'] == 'well'
+    assert (await read(api, task_id, 'stderr'))['data'] == ''
+    assert (await read(api, task_id, 'stderr', epoch=1))['data'] == 'oh\n'
+    assert (await read(api, task_id, offset=-2))['data'] == 'll'
+
+
+async def test_what_was_sent_goes_before_what_a_report_has(api: Api) -> None:
+    task_id = await claimed(api)
+    await send(api, task_id, b'all of it')
+    await api('POST', f'/tasks/{task_id}/task_actions/complete', {'claim_id': MINE, 'stdout': 'the end of it'})
+
+    assert (await read(api, task_id))['data'] == 'all of it'

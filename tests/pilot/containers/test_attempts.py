@@ -25,7 +25,6 @@ async def test_a_task_runs_in_the_container_of_its_image(service: FakeService, f
 
     assert (report['action'], report['exit_code']) == ('complete', 0)
     assert report['stdout'] == 't0\n/bin/busybox\nfile\n'
-    assert service.output('t0') == b't0\n/bin/busybox\nfile\n'
 
 
 async def test_files_come_into_the_container_and_out_of_it(
