@@ -50,7 +50,7 @@ def no_secret_is_logged(listener: Listener) -> Iterator[None]:
 @pytest.fixture(scope='session')
 async def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The connection string of this test process's mongod; the kernel ends it even when pytest is killed."""
-    mongod = await embedded.start(tmp_path_factory.mktemp('mongod'), cache_gb=0.25)
+    mongod = await embedded.start(tmp_path_factory.mktemp('mongod'), cache_gb=0.5)
     yield mongod.url
     await mongod.stop()
 

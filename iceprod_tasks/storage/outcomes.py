@@ -25,8 +25,9 @@ from iceprod_tasks.domain.errors import InvalidRequest, TooLarge, Unavailable
 _DUPLICATE_KEY = 11000
 _GOING_OR_GONE = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
 """A primary that cannot be reached, is stepping down, shutting down or starting."""
-_CUT_SHORT = frozenset({24, 43, 46, 50, 64, 112, 175, 202, 237, 11601})
-"""Operations that met a lock, a time limit, a conflict, or somebody who ended them; the next try may succeed."""
+_CUT_SHORT = frozenset({24, 43, 46, 50, 64, 112, 175, 202, 237, 365, 388, 11601})
+"""Operations that met a lock, a time limit, a conflict, a full cache, or somebody who ended them; the next try may
+succeed."""
 _FULL = frozenset({14031})
 """No room on the database's disk: nothing the client could mend, but somebody will."""
 _UNDECIDED_CODES = _GOING_OR_GONE | _CUT_SHORT | _FULL
