@@ -10,7 +10,7 @@ from iceprod_tasks.pilot.command import Command, WrongConfig
 from iceprod_tasks.pilot.containers import Containers
 from iceprod_tasks.pilot.folder import Folder, end_of
 from iceprod_tasks.pilot.limits import Limits
-from iceprod_tasks.pilot.run import Ending, Outcome
+from iceprod_tasks.pilot.run import Ending, Outcome, ended_by_the_kernel
 from iceprod_tasks.pilot.warden import KILLED
 
 CONTAINER_TROUBLE = 125
@@ -75,8 +75,5 @@ def _seen_from_outside(ending: Ending, after: After, folder: Folder, limits: Lim
         return replace(ending, outcome=outcome, reason=f'cannot be started in its container: {why}')
     used: Resources = ending.report.get('resources', {})
     if after.out_of_memory or (after.exit_code == KILLED and used.get('memory', 0) > limits.memory_gb):
-        # So much it has had at the least, however quickly it came; that makes the requirement grow.
-        used = {**used, 'memory': max(used.get('memory', 0), limits.memory_gb)}
-        reason = ending.reason if ending.reason.startswith('over ') else f'over memory limit of {limits.memory_gb:g} GB'
-        return replace(ending, reason=reason, report={**ending.report, 'resources': used})
+        return ended_by_the_kernel(ending, limits)
     return ending

@@ -102,7 +102,7 @@ class Runner:
             out_of_memory = group is not None and group.was_oom_killed()
             if group is not None:
                 await asyncio.to_thread(group.remove)
-        return _ended_by_the_kernel(ending, limits) if out_of_memory else ending
+        return ended_by_the_kernel(ending, limits) if out_of_memory else ending
 
     def limits(self, hold: Hold) -> Limits:
         """What an attempt may use.
@@ -180,8 +180,13 @@ def ended_with_its_pilot(exit_code: int, hold: Hold) -> bool:
     return exit_code in _LIKE_THE_PILOT and hold.ended.is_set()
 
 
-def _ended_by_the_kernel(ending: Ending, limits: Limits) -> Ending:
-    """The end of a command of which the kernel has killed a part, as it wanted more memory than its group has."""
+def ended_by_the_kernel(ending: Ending, limits: Limits) -> Ending:
+    """The end of a command of which the kernel has killed a part, as it wanted more memory than it was given.
+
+    Args:
+        ending: as it was seen.
+        limits: of the attempt.
+    """
     if ending.outcome is not Outcome.RESET:
         return ending
     used = ending.report.get('resources', {})
