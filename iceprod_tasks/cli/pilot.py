@@ -107,37 +107,20 @@ async def _fly(client: AsyncClient, plan: Plan) -> None:
             stop(f'the metrics cannot be served: {error}')
 
 
-def _plan(
-    token: str,
-    *,
-    slots: int,
-    workdir: Path | None,
-    pass_env: Sequence[str],
-    until_empty: bool,
-    idle_seconds: float | None,
-    poll_seconds: float,
-    lease_seconds: float | None,
-    container_runtime: str | None,
-    container_option: Sequence[str],
-    container_run_option: Sequence[str],
-    container_images: Sequence[Path],
-    allow_nodes: Sequence[str],
-    file_roots: Sequence[Path],
-    file_base: str,
-    file_limit: float,
-    ssh_options: str,
-    grace_seconds: float,
-    black_hole_failures: int,
-    metrics_port: int | None,
-    keep_workdirs: bool,
-    **offered: Any,
-) -> Plan:
+_AS_GIVEN = (
+    'until_empty', 'idle_seconds', 'poll_seconds', 'lease_seconds', 'keep_workdirs', 'grace_seconds',
+    'black_hole_failures', 'metrics_port',
+)  # fmt: skip
+"""What the plan has as it was typed."""
+
+
+def _plan(token: str, *, slots: int, workdir: Path | None, pass_env: Sequence[str], **given: Any) -> Plan:
     folder = _usable(workdir or Path(tempfile.gettempdir()))
     machine = this_machine(folder)
     containers = ContainerRules(
-        container_runtime, tuple(container_option), tuple(container_run_option), tuple(container_images)
+        given['container_runtime'], *(tuple(given[f'container_{name}']) for name in ('option', 'run_option', 'images'))
     )
-    offer = _offer(machine, slots, container=bool(Containers(containers).names), **offered)
+    offer = _offer(machine, slots, container=bool(Containers(containers).names), **given)
     # Whatever lets it through, a variable that holds the token is no task's business.
     seen = {name: value for name, value in os.environ.items() if not token or token not in value}
     environment = clean_environment(seen, pass_env)
@@ -146,19 +129,12 @@ def _plan(
         slots=tuple(_with_gpus(environment, gpu_share(machine, slot, offer.gpu)) for slot in range(slots)),
         name=f'{socket.gethostname()}/{os.getpid()}',
         workdir=folder,
-        until_empty=until_empty,
-        idle_seconds=idle_seconds,
-        poll_seconds=poll_seconds,
-        lease_seconds=lease_seconds,
-        keep_workdirs=keep_workdirs,
         host=socket.gethostname(),
-        grace_seconds=grace_seconds,
-        black_hole_failures=black_hole_failures,
         containers=containers,
         groups=delegated(),
-        files=_file_rules(file_roots, file_base, min(file_limit, offer.disk_gb)),
-        nodes=node_rules(os.environ, allow_nodes, ssh_options),
-        metrics_port=metrics_port,
+        files=_file_rules(given['file_roots'], given['file_base'], min(given['file_limit'], offer.disk_gb)),
+        nodes=node_rules(os.environ, given['allow_nodes'], given['ssh_options']),
+        **{name: given[name] for name in _AS_GIVEN},
     )
 
 
