@@ -105,7 +105,8 @@ async def running(
         CannotStart: the database is not fit, or the port is taken.
     """
     async with contextlib.AsyncExitStack() as ends:
-        store = Store(mongodb_url, settings.mongodb_database, settings.mongodb_driver)
+        database_name, driver = settings.mongodb_database, settings.mongodb_driver
+        store = Store(mongodb_url, database_name, driver, messages_at_most=settings.max_messages)
         ends.push_async_callback(store.close)
         warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
         for warning in warnings:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from iceprod_tasks.domain.callers import ROLES
 from iceprod_tasks.domain.claim_rules import read_rules
 from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.domain.messages import KEPT_AT_MOST
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 
@@ -50,6 +51,7 @@ class Settings:
         queue_depth: queued tasks kept per requirements signature by the scheduler.
         max_failures: a task that failed more often is given up.
         max_evictions: a task that was taken from or given back by so many pilots is lost at the next one.
+        max_messages: messages that a task keeps.
         retry_delay_seconds: the delay before the second try of a reset task; it doubles with each failure.
         stop_grace_seconds: how long a pilot has to stop a task that is suspended or cancelled.
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
@@ -88,6 +90,7 @@ class Settings:
     queue_depth: int = 1000
     max_failures: int = 10
     max_evictions: int = 10
+    max_messages: int = KEPT_AT_MOST
     retry_delay_seconds: float = 10.0
     stop_grace_seconds: float = 30.0
     unleased_grace_seconds: float = 3600.0

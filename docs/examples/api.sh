@@ -158,6 +158,22 @@ answers '{*"memory":3.75*"failures":1*}'
 call 200 GET "/tasks/$first/messages"
 answers '{"messages":[{*"the node is drained"*},{*"out of memory"*}]}'
 
+# Anybody who works on a task says how far it is and what there is to know. The times of its messages strictly rise.
+call 201 POST "/tasks/$first/messages" '{"mtype":"notification","text":"the disk is full again"}'
+answers '{"result":"*"}'
+call 201 POST "/tasks/$first/messages" '{"mtype":"error","text":"no calibration","name":"KeyError","stacktrace":""}'
+answers '{"result":"*"}'
+call 200 POST "/tasks/$first/progress" '{"completed":3,"total":12}'
+answers '{"completed":3,"total":12}'
+call 200 POST "/tasks/$first/progress" '{"add":1}'
+answers '{"completed":4,"total":12}'
+call 200 GET "/tasks/$first/messages?mtype=notification%7Cresult&after=2026-01-01"
+answers '{"messages":[{*"the disk is full again"*}]}'
+
+# What was said of all tasks of a dataset; `after` the time of the last one goes on behind it.
+call 200 GET "/datasets/$dataset/messages?mtype=error&limit=100"
+answers '{"messages":[*"no calibration"*]}'
+
 # How it came to be where it is: its creation, then every change, oldest first; claim ids are for operators only.
 call 200 GET "/tasks/$first/history"
 answers '{*"status":"reset",*"failures":1,"evictions":2,"truncated":false,*"history":[{*"create"*},*"hand back"*"reset"*]}'

@@ -17,12 +17,11 @@ from iceprod_tasks.domain.tasks import SORTABLE, Task
 from iceprod_tasks.storage.jobs import of_dataset
 from iceprod_tasks.storage.listing import Selection, cursor_after, page
 from iceprod_tasks.storage.readable import Choice
-from iceprod_tasks.storage.tasks import among
 
 PAGE_AT_MOST = 10_000
 """Tasks that a page with a cursor can have; a longer list is streamed."""
 
-_NOT_LISTED = ('log',)
+_NOT_LISTED = ('log', 'messages')
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +102,6 @@ async def read_task(
         raise NotFound('Task not found')
     whole = shown(task, caller)
     return {key: whole[key] for key in keys if key in whole} if keys else whole
-
-
-async def read_messages(service: Service, task_id: str) -> list[dict[str, Any]]:
-    """The messages of a task, oldest first.
-
-    Raises:
-        NotFound: there is no such task.
-    """
-    if not await service.store.tasks.exists(among([task_id])):
-        raise NotFound('Task not found')
-    return await service.store.messages.of(task_id)
 
 
 async def count_tasks(service: Service, dataset_id: str | None = None) -> dict[str, int]:

@@ -9,6 +9,7 @@ from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
 from iceprod_tasks.domain.errors import ClaimLost, NotYours, TaskGone
+from iceprod_tasks.domain.messages import checked
 from iceprod_tasks.domain.tasks import Task
 from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.closings import claimed_by, held_by
@@ -28,6 +29,7 @@ class SignOfLife:
         phase: what it is doing, where it says so.
         phases: what it has done since it was last heard, and when.
         resources: what was used so far: cpu, gpu (counts), memory, disk (GB), time (hours).
+        messages: what the task says of itself, each with a `message_id`, by which it is known when it comes again.
     """
 
     claim_id: str
@@ -36,6 +38,7 @@ class SignOfLife:
     phase: str | None = None
     phases: Sequence[tuple[str, datetime]] = ()
     resources: Mapping[str, float] = field(default_factory=dict)
+    messages: Sequence[Mapping[str, Any]] = ()
 
     @property
     def says(self) -> dict[str, Any]:
@@ -76,13 +79,15 @@ async def heartbeat(service: Service, caller: Caller, task_id: str, sign: SignOf
     the service's own: its pilot has shown that it knows of heartbeats.
 
     Raises:
+        InvalidRequest: the fields of a message do not go together.
         TaskGone: there is no such task.
         ClaimLost: the task is not this claim's; nothing has changed.
         NotYours: to a pilot, the same where it has not claimed the task, and where there is none.
     """
     own = service.limits.lease_seconds
     where = {**held_by(task_id, sign.claim_id, sign.epoch), **(claimed_by(caller.name) if caller.is_bound else {})}
-    task = await service.store.claims.heartbeat(where, sign.says, sign.gone_through, own)
+    messages = [{**checked(message), 'who': caller.name} for message in sign.messages]
+    task = await service.store.claims.heartbeat(where, sign.says, sign.gone_through, messages, own)
     if task is None:
         raise await _refusal(service, caller, task_id, sign.claim_id)
     lease_seconds = task['lease_seconds'] or own

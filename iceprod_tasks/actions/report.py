@@ -11,6 +11,7 @@ from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.claimants import NEEDED, is_past, may_be_of
 from iceprod_tasks.domain.errors import IceprodTasksError, InvalidRequest, NotPermitted, StaleClaim
+from iceprod_tasks.domain.messages import of_report
 from iceprod_tasks.domain.requirements import grow
 from iceprod_tasks.domain.signatures import grown_signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Transition
@@ -22,7 +23,6 @@ _SECONDS_AN_HOUR = 3600
 _AT_ONCE = 250
 """Reports of a batch under way at once."""
 _STOPPED = ('suspend', 'cancel')
-_MESSAGE_TYPES = {'complete': 'result', 'hand back': 'notification'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,19 +191,22 @@ def _unsuccessful(transition: Transition, report: Report) -> _Ending:
 
 
 async def _end(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> None:
-    task = await _close(service, caller, task_id, report, ending)
+    message_id = _message_id(report, ending.transition)
+    task = await _close(service, caller, task_id, report, ending, message_id)
     if task is None:
         task = await _same_as_before(service, caller, task_id, report, ending)
     service.arrivals.tell(task_id)
     if report.says_something:
-        await _keep_message(service, task, report, ending.transition)
+        await _keep_report(service, task, report, ending.transition, message_id)
     if task['status'] in ('complete', 'failed'):
         service.news.ended(task)
     else:
         service.news.stirred()
 
 
-async def _close(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task | None:
+async def _close(
+    service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending, message_id: str
+) -> Task | None:
     seen = await _look(service, task_id, ending)
     while True:
         transition, sets, guards = _meet(service, report, ending, seen)
@@ -211,7 +214,9 @@ async def _close(service: Service, caller: Caller, task_id: str, report: Report,
             sets['signature'] = await service.store.admission.admitted(sets['signature'])
         phases = [{'phase': phase, 'when': when} for phase, when in report.phases]
         adds, sets = ending.adds, {**ending.sets, **sets}
-        note = Note(caller.name, report.reason, sets, adds, _last_try(report), phases=phases)
+        said = _message(report, ending.transition, transition)
+        said = {'message_id': message_id, **said} if said else {}
+        note = Note(caller.name, report.reason, sets, adds, _last_try(report), phases=phases, message=said)
         task = await _write(service, caller, task_id, report, transition, note, guards)
         if task is not None or not guards:
             return task
@@ -286,18 +291,33 @@ async def _same_as_before(service: Service, caller: Caller, task_id: str, report
     raise InvalidRequest(ending.refusal)
 
 
-async def _keep_message(service: Service, task: Task, report: Report, transition: Transition) -> None:
-    if report.claim_id:
-        # The same report must not leave two messages.
-        message_id = uuid.uuid5(uuid.NAMESPACE_OID, f'{report.claim_id}:{transition.name}').hex
-    else:
-        message_id = new_id()
-    await service.store.messages.put(
+def _message(report: Report, asked: Transition, transition: Transition) -> dict[str, Any]:
+    """The message that a report leaves on its task; empty when it leaves none.
+
+    Args:
+        report: the report.
+        asked: the row it asks for.
+        transition: the row it comes to, where a stop was asked for.
+    """
+    mtype = transition.tells or 'notification'
+    if mtype != 'error' and not report.says_something:
+        return {}
+    words = {name: getattr(report, name) for name in ('reason', 'exit_code', 'stdout', 'stderr')}
+    return {'mtype': mtype, **of_report(mtype, words, asked.name)}
+
+
+def _message_id(report: Report, asked: Transition) -> str:
+    """The same report must not leave two messages."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f'{report.claim_id}:{asked.name}').hex if report.claim_id else new_id()
+
+
+async def _keep_report(service: Service, task: Task, report: Report, transition: Transition, message_id: str) -> None:
+    await service.store.messages.put_report(
         {
             'message_id': message_id,
             'task_id': task['task_id'],
             'dataset_id': task['dataset_id'],
-            'mtype': _MESSAGE_TYPES.get(transition.name, 'error'),
+            'mtype': transition.tells,
             'action': transition.name,
             'reason': report.reason,
             'exit_code': report.exit_code,

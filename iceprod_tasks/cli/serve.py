@@ -50,6 +50,7 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     help='Time beside the one it needs after which a task without a lease is taken back.  [default: 3600]',
 )  # fmt: skip
 @click.option('--queue-depth', type=click.IntRange(1), help='Tasks queued per kind of requirements.  [default: 1000]')
+@click.option('--max-messages', type=click.IntRange(1, 10_000), help='Messages that a task keeps.  [default: 200]')
 @click.option('--max-failures', type=click.IntRange(0), help='Failures after which a task is given up.  [default: 10]')
 @click.option(
     '--retry-delay', 'retry_delay_seconds', type=click.FloatRange(0), metavar='S',

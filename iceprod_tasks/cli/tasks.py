@@ -15,6 +15,7 @@ from iceprod_tasks.cli.options import InOrder, json_option, service, service_opt
 from iceprod_tasks.cli.picking import Choice, in_portions
 from iceprod_tasks.cli.tables import Lines, facts, indented, words
 from iceprod_tasks.client import ActionDone, ActionName, AsyncClient, Message, TaskDocument, TaskHistory
+from iceprod_tasks.domain.messages import MESSAGE_TYPES
 from iceprod_tasks.domain.statuses import STATUSES
 
 _COLUMNS = ('task_id', 'job_index', 'name', 'status', 'failures', 'exit_code', 'site')
@@ -127,29 +128,42 @@ async def _task(client: AsyncClient, dataset_id: str, task_id: str) -> TaskDocum
 @tasks.command()
 @click.argument('task_id', metavar='T')
 @service_options
+@click.option('--type', 'mtypes', type=click.Choice(MESSAGE_TYPES), multiple=True, help='Of this type; repeatable.')
+@click.option('--after', default='', metavar='TIME', help='Later than this, the time of one that you have seen.')
 @json_option
-def messages(task_id: str, server: str, token: str, as_json: bool) -> None:
-    """Show what was reported about task T.
+def messages(task_id: str, server: str, token: str, as_json: bool, **chosen: Any) -> None:
+    """Show what was said of task T: by itself, by its pilots, and by the service.
 
-    Oldest first: when, how it ended and why, the exit code, and the ends of the output.
+    Oldest first. Of a report: how it ended and why, the exit code, and the ends of the output.
 
     \b
-    Example:  iceprod-tasks tasks messages TASK
+    Example:  iceprod-tasks tasks messages TASK --type error
     """
     with plainly():
-        found = asyncio.run(_messages(service(server, token), task_id))
+        found = asyncio.run(_messages(service(server, token), task_id, **chosen))
         if as_json:
             click.echo(json.dumps({'messages': found}))
         for message in () if as_json else found:
             _tell(message)
 
 
-async def _messages(client: AsyncClient, task_id: str) -> list[Message]:
+async def _messages(client: AsyncClient, task_id: str, *, after: str, mtypes: Sequence[str]) -> list[Message]:
     async with client:
-        return await client.messages(task_id)
+        return await client.messages(task_id, after=after, mtypes=mtypes)
 
 
 def _tell(message: Message) -> None:
+    """A line of what was said, then what belongs to it."""
+    if 'action' in message:
+        _tell_report(message)
+        return
+    text = message.get('text') or message.get('result') or ''
+    click.echo(f'{message["when"]} {message["mtype"]}: {words(text)}')
+    if message.get('stacktrace'):
+        click.echo(indented(message['stacktrace']))
+
+
+def _tell_report(message: Message) -> None:
     """A line of what was reported, then what was printed."""
     said = [message['when'], message['action']]
     if message.get('site'):

@@ -7,13 +7,14 @@ from iceprod_tasks.client.asking import Document
 from iceprod_tasks.client.claims import Claims
 from iceprod_tasks.client.datasets import Datasets
 from iceprod_tasks.client.jobs import Jobs
+from iceprod_tasks.client.messages import Messages
 from iceprod_tasks.client.outputs import Outputs
 from iceprod_tasks.client.pilots import Pilots
 from iceprod_tasks.client.revocations import Revocations
 from iceprod_tasks.client.tasks import Tasks
 
 
-class AsyncClient(Claims, Outputs, Pilots, Tasks, Jobs, Datasets, Actions, Revocations):
+class AsyncClient(Claims, Messages, Outputs, Pilots, Tasks, Jobs, Datasets, Actions, Revocations):
     """A service, seen from a Python program; use it as an async context manager.
 
     Every request can be repeated, and is until it is answered, with growing, jittered delays and as the service's

@@ -144,10 +144,18 @@ class Demand(TypedDict):
 
 
 class Message(TypedDict, total=False):
-    """One report kept on a task."""
+    """What was said of a task; beside that, what the report brought that said it."""
 
+    task_id: str
     message_id: str
-    mtype: str
+    mtype: Literal['notification', 'silent', 'error', 'result']
+    timestamp: str
+    who: str
+    epoch: int
+    text: str
+    result: str
+    name: str
+    stacktrace: str
     action: str
     when: str
     reason: str

@@ -1,10 +1,10 @@
-"""Tasks: lists, single ones, what their reports said, their order, and how many there are."""
+"""Tasks: lists, single ones, their order, and how many there are."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 from iceprod_tasks.client.asking import Asking, Document, in_dataset, part, query_of
-from iceprod_tasks.client.documents import Demand, Message, RankedTask, TaskDocument, TaskHistory
+from iceprod_tasks.client.documents import Demand, RankedTask, TaskDocument, TaskHistory
 
 
 class Tasks(Asking):
@@ -79,10 +79,6 @@ class Tasks(Asking):
     async def task_demand(self) -> list[Demand]:
         """What tasks that wait to be run need, and how many of each kind there are."""
         return cast(list[Demand], (await self._get('/task_demand'))['demand'])
-
-    async def messages(self, task_id: str) -> list[Message]:
-        """What reports on a task brought, oldest first."""
-        return cast(list[Message], (await self._get(f'/tasks/{part(task_id)}/messages'))['messages'])
 
     async def history(self, task_id: str) -> TaskHistory:
         """How a task came to be where it is: its creation and every change of its status, oldest first."""

@@ -62,6 +62,7 @@ class Transition:
         evictions: what it does to the count of claims that ended without a report.
         claim: what it does to the claim.
         outcome: what it does to the outcome.
+        tells: the type of the message that it leaves on the task: an error always, another where a report has words.
 
     `status`, `log` and, where the caller knows one, `site` change with every transition, `status_changed` with every
     one that leads to another status.
@@ -76,6 +77,7 @@ class Transition:
     evictions: Change = Change.KEEP
     claim: ClaimEffect = ClaimEffect.KEEP
     outcome: Outcome = Outcome.KEEP
+    tells: str = ''
 
     @property
     def targets(self) -> frozenset[str]:
@@ -107,26 +109,27 @@ TRANSITIONS = {
         Transition('stop asked', _from('processing'), 'processing', 'whoever cancels or suspends work that runs'),
         Transition('stop withdrawn', _from('processing'), 'processing', 'whoever resumes work asked to stop'),
         Transition(
-            'complete', _from('processing'), 'complete', 'pilot', claim=_CLOSE, outcome=Outcome.SUCCESSFUL
+            'complete', _from('processing'), 'complete', 'pilot', claim=_CLOSE, outcome=Outcome.SUCCESSFUL,
+            tells='result',
         ),
         Transition(
-            'reset', _all_but('complete'), 'reset', 'pilot', failures=Change.INCREMENT, claim=_CLOSE
+            'reset', _all_but('complete'), 'reset', 'pilot', failures=Change.INCREMENT, claim=_CLOSE, tells='error'
         ),
         Transition(
             'fail', _all_but('complete'), 'failed', 'pilot',
-            failures=Change.INCREMENT, claim=_CLOSE, outcome=Outcome.FAILED,
+            failures=Change.INCREMENT, claim=_CLOSE, outcome=Outcome.FAILED, tells='error',
         ),
         Transition(
             'hand back', _from('processing'), 'queued', 'the pilot that holds it (SIGTERM)',
-            evictions=Change.INCREMENT, claim=_CLOSE,
+            evictions=Change.INCREMENT, claim=_CLOSE, tells='notification',
         ),
         Transition(
             'rescue', _from('processing'), 'queued', 'scheduler: lease over',
-            evictions=Change.INCREMENT, claim=_CLOSE,
+            evictions=Change.INCREMENT, claim=_CLOSE, tells='error',
         ),
         Transition(
             'lose', _from('processing'), 'failed', 'scheduler: lease over, evictions at the limit',
-            claim=_CLOSE, outcome=Outcome.LOST,
+            claim=_CLOSE, outcome=Outcome.LOST, tells='error',
         ),
         Transition(
             'restore', _from('processing'), 'queued', 'import of an export: no claim goes on', claim=_CLOSE
@@ -135,7 +138,9 @@ TRANSITIONS = {
             'retry', _from('reset'), 'waiting', 'scheduler: failures within bounds, after a growing delay',
             blocked_target='idle',
         ),
-        Transition('give up', _from('reset'), 'failed', 'scheduler: too many failures', outcome=Outcome.FAILED),
+        Transition(
+            'give up', _from('reset'), 'failed', 'scheduler: too many failures', outcome=Outcome.FAILED, tells='error'
+        ),
         Transition(
             'suspend', _from('idle', 'waiting', 'queued', 'processing', 'reset'), 'suspended',
             'user, operator; scheduler: a failed try in a debug dataset', claim=_CLOSE,
@@ -147,7 +152,7 @@ TRANSITIONS = {
         ),
         Transition(
             'cancel', _all_but('complete', 'failed'), 'failed', 'user, operator', claim=_CLOSE,
-            outcome=Outcome.CANCELLED,
+            outcome=Outcome.CANCELLED, tells='error',
         ),
         Transition(
             'hard reset', _all_but(), 'waiting', 'operator, owner', blocked_target='idle',
@@ -189,6 +194,7 @@ def set_status(target: str, *, free: bool) -> Transition | None:
         claim=_CLOSE,
         # A task that is to run again, or runs, has no result any more.
         outcome=_SET_OUTCOME.get(target, Outcome.CLEAR if target in ACTIVE else Outcome.KEEP),
+        tells='error' if target in ('reset', 'failed') else '',
     )
 
 

@@ -40,7 +40,7 @@ NEW_ATTEMPT: Mapping[str, Any] = {
 SERVICE_FIELDS = (
     *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'log_dropped', 'signature',
     'managed', 'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
-    'priority_offset', 'weighed', 'was', 'phases', 'failed_on',
+    'priority_offset', 'weighed', 'was', 'phases', 'failed_on', 'messages', 'message_at', 'message_count',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 
@@ -50,8 +50,8 @@ KEY_FIELDS = frozenset({'claim_id', 'instance_id', 'claims', 'replays'})
 SECRET_FIELDS = KEY_FIELDS | {'signature', 'claimed_by'}
 """Left out of what users and other pilots read."""
 
-HIDDEN_FIELDS = frozenset({'was'})
-"""For the service itself."""
+HIDDEN_FIELDS = frozenset({'was', 'messages', 'message_at', 'message_count'})
+"""For the service itself; messages have routes of their own."""
 
 SORTABLE = frozenset({
     'task_id', 'dataset_id', 'job_id', 'name', 'task_index', 'job_index', 'status', 'priority', 'status_changed',

@@ -13,6 +13,7 @@ from iceprod_tasks.storage.closings import claimed_by
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leases import renewed
 from iceprod_tasks.storage.matching import fitting
+from iceprod_tasks.storage.message_updates import SAID, appended_once
 from iceprod_tasks.storage.tasks import UNFINISHED
 from iceprod_tasks.storage.together import Together
 from iceprod_tasks.storage.transitions import gone_through
@@ -24,7 +25,6 @@ _HIDDEN = {'_id': False}
 _LEASE = {'_id': False, 'stop': True, 'lease_seconds': True, 'lease_until': True, 'heartbeat_at': True}
 _IDLE: Document = {'status': 'idle'}
 _IDLE_OF_CLIENTS: Document = {'status': 'idle', 'managed': False}
-
 
 _LOOKUPS_A_ROUND = 64
 
@@ -92,7 +92,12 @@ class Claims:
         return await self._tasks.find_one(_given(claim_id), {'_id': True}) is not None
 
     async def heartbeat(
-        self, where: Filter, says: Mapping[str, Any], phases: Sequence[Document], lease_seconds: float
+        self,
+        where: Filter,
+        says: Mapping[str, Any],
+        phases: Sequence[Document],
+        messages: Sequence[Document],
+        lease_seconds: float,
     ) -> Document | None:
         """Let the lease of a claim begin anew.
 
@@ -100,6 +105,7 @@ class Claims:
             where: `held_by`, and `claimed_by` where the caller is bound to its claims.
             says: fields of the task that get these values.
             phases: that the attempt has gone through, each with `phase` and `when`.
+            messages: for the task, each with a `message_id`; those that it has stay as they are.
             lease_seconds: the service's own lease, for a claim that has none.
 
         Returns:
@@ -108,9 +114,14 @@ class Claims:
         said = {name: {'$literal': value} for name, value in says.items()}
         if phases:
             said['phases'] = gone_through({'$literal': list(phases)})
+        if messages:
+            said[SAID] = {'$literal': list(messages)}
         changes = {**said, 'lease_until': renewed(lease_seconds), 'heartbeat_at': '$$NOW', 'updated': '$$NOW'}
         task: Document | None = await self._tasks.find_one_and_update(
-            where, [{'$set': changes}], projection=_LEASE, hint='task_id'
+            where,
+            [{'$set': changes}, *(appended_once() if messages else ())],
+            projection=_LEASE,
+            hint='task_id',
         )
         return task
 

@@ -71,10 +71,13 @@ class Collection:
 
     Args:
         raw: the driver's collection.
+        variables: what the pipelines of its updates can use as `$$name`.
     """
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, variables: Mapping[str, Any] | None = None) -> None:
         self._raw = raw
+        # What is said to every update is not said at all where there is nothing to say.
+        self._let: dict[str, Any] = {'let': dict(variables)} if variables else {}
 
     @contextlib.asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
@@ -193,17 +196,17 @@ class Collection:
         """
         with driver_errors():
             try:
-                return int((await self._raw.update_one(where, update, upsert=upsert)).matched_count)
+                return int((await self._raw.update_one(where, update, upsert=upsert, **self._let)).matched_count)
             except DuplicateKeyError:
                 if not upsert:
                     raise
                 # Two may insert at once; the slower one finds the other's document when it looks again.
-                return int((await self._raw.update_one(where, update, upsert=True)).matched_count)
+                return int((await self._raw.update_one(where, update, upsert=True, **self._let)).matched_count)
 
     async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
         """Change all that match; how many matched."""
         with driver_errors():
-            return int((await self._raw.update_many(where, update, **options)).matched_count)
+            return int((await self._raw.update_many(where, update, **self._let, **options)).matched_count)
 
     async def find_one_and_update(
         self, where: Filter, update: Update, projection: Mapping[str, Any] | None = None, **options: Any
@@ -215,7 +218,7 @@ class Collection:
         """
         with driver_errors():
             found = await self._raw.find_one_and_update(
-                where, update, projection, return_document=ReturnDocument.AFTER, **options
+                where, update, projection, return_document=ReturnDocument.AFTER, **self._let, **options
             )
         return _projected(found, projection) if found and projection else found
 

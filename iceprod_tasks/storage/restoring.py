@@ -1,6 +1,6 @@
 """A task as it comes back from an export: nobody works on it, and no pilot from before is believed."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from iceprod_tasks.domain.signatures import is_signed_right, signature
 from iceprod_tasks.domain.statuses import TRANSITIONS, Outcome, Transition
@@ -49,11 +49,26 @@ def restored(task: Document, now: datetime) -> Document:
     back |= {**NO_CLAIM, 'status': row.target, 'status_changed': when, 'updated': when, **_outcome(row)}
     if {'dataset_id', 'name'} <= task.keys():
         back['was'] = ' '.join((task['status'], task['dataset_id'], task['name']))
+    back |= _told(task, row, now)
     return {**back, 'log': [*log, entry][-LOG_LENGTH:], **_dropped(task, log)}
 
 
 def _outcome(row: Transition) -> Document:
     return {} if row.outcome is Outcome.KEEP else {'outcome': {'result': row.outcome.value}}
+
+
+def _told(task: Document, row: Transition, now: datetime) -> Document:
+    """The message that the transition leaves, among those that the task has."""
+    if row.tells != 'error':
+        return {}
+    message = {'mtype': 'error', 'text': _WHY, 'name': row.name, 'stacktrace': '', 'who': WHO}
+    last = task.get('message_at')
+    when = now if last is None else max(now, last + timedelta(milliseconds=1))
+    return {
+        'messages': [*(task.get('messages') or []), {**message, 'when': when, 'epoch': task.get('epoch') or 0}],
+        'message_at': when,
+        'message_count': (task.get('message_count') or 0) + 1,
+    }
 
 
 def _dropped(task: Document, log: list[Document]) -> Document:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from iceprod_tasks.domain.messages import KEPT_AT_MOST
 from iceprod_tasks.storage import indexes
 from iceprod_tasks.storage.accounts import Accounts
 from iceprod_tasks.storage.avoided import Avoided
@@ -22,6 +23,7 @@ from iceprod_tasks.storage.jobs import Jobs
 from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
+from iceprod_tasks.storage.message_updates import AT_MOST
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
 from iceprod_tasks.storage.node_results import NodeResults
@@ -55,9 +57,10 @@ class Store:
         url: MongoDB's connection string.
         database: name of the database.
         driver: `motor` or `pymongo`.
+        messages_at_most: messages that a task keeps.
     """
 
-    def __init__(self, url: str, database: str, driver: str = 'motor') -> None:
+    def __init__(self, url: str, database: str, driver: str = 'motor', *, messages_at_most: int = KEPT_AT_MOST) -> None:
         self._client = connect(url, driver)
         self._url = url
         self._database = database
@@ -65,7 +68,8 @@ class Store:
         # It waits for changes, however long there are none.
         patient = partial(connect, url, driver, timeoutMS=None, socketTimeoutMS=_PATIENCE_MS)
         self.tallies = Tallies(patient, database, kept['marks'])
-        kept['tasks'] = WatchedCollection(raw_collection(self._client, database, 'tasks'), self.tallies)
+        known = {AT_MOST: messages_at_most}
+        kept['tasks'] = WatchedCollection(raw_collection(self._client, database, 'tasks'), self.tallies, known)
         kinds, given = Kinds(kept['tasks']), Given()
         self.kinds = kinds
         self.admission = kinds.admission
@@ -82,7 +86,7 @@ class Store:
         self.counts = Counts(kept['tasks'], kept['jobs'], self.tallies)
         self.sweeps = Sweeps(kept['tasks'], kept['jobs'])
         self.files = Files(kept['files'])
-        self.messages = Messages(kept['messages'])
+        self.messages = Messages(kept['tasks'], kept['messages'])
         self.datasets = Datasets(kept['datasets'], kept['config'], kept['auths'], kept['counters'])
         self.jobs = Jobs(kept['jobs'])
         self.logs = Logs(kept['logs'])

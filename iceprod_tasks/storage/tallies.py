@@ -18,7 +18,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from iceprod_tasks.domain.errors import Unavailable
@@ -275,10 +275,11 @@ class WatchedCollection(Collection):
     Args:
         raw: the driver's collection.
         tallies: that are told.
+        variables: as for all collections.
     """
 
-    def __init__(self, raw: Any, tallies: Tallies) -> None:
-        super().__init__(raw)
+    def __init__(self, raw: Any, tallies: Tallies, variables: Mapping[str, Any] | None = None) -> None:
+        super().__init__(raw, variables)
         self._tallies = tallies
 
 

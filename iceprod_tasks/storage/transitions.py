@@ -11,6 +11,7 @@ from typing import Any
 from iceprod_tasks.domain.statuses import Change, ClaimEffect, Outcome, Transition
 from iceprod_tasks.domain.tasks import CLAIMS_LENGTH, LOG_LENGTH, NEW_ATTEMPT, PHASES_LENGTH
 from iceprod_tasks.storage.client import Document, Filter
+from iceprod_tasks.storage.message_updates import appended
 
 NO_CLAIM = {'claim_id': '', 'instance_id': '', 'lease_until': None, 'lease_seconds': None, 'stop': None}
 """What is left of a claim on a task when it is closed."""
@@ -63,6 +64,7 @@ class Note:
         stop: the stop to ask for, for a transition that asks for one.
         request: which request this is part of, where it may be worked on again.
         phases: that the attempt has gone through, each with `phase` and `when`.
+        message: the message that the transition leaves, where a report has words for it.
     """
 
     who: str = ''
@@ -73,6 +75,7 @@ class Note:
     stop: Stop | None = None
     request: str = ''
     phases: Sequence[Mapping[str, Any]] = ()
+    message: Mapping[str, Any] = field(default_factory=dict)
 
 
 _WAS = {'$concat': ['$status', ' ', '$dataset_id', ' ', '$name']}
@@ -141,6 +144,10 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
         entry['request'] = note.request
     if transition.claim is ClaimEffect.CLOSE:
         changes |= {name: _literal(value) for name, value in NO_CLAIM.items()}
+    if note.message or transition.tells == 'error':
+        changes |= appended([_message(transition, note)], 1)
+    if transition.target == 'complete':
+        changes['steps'] = _all_steps()
     if note.stop is not None:
         changes['stop'] = _asked(note, note.stop)
     if claim is not None:
@@ -170,7 +177,7 @@ class Particulars:
         """What must be the same of all that go into one update."""
         note = self.note
         named = (frozenset(note.sets), frozenset(note.adds), frozenset(note.outcome))
-        return (*named, note.stop, note.request, bool(note.phases), self.claim is not None)
+        return (*named, frozenset(note.message), note.stop, note.request, bool(note.phases), self.claim is not None)
 
 
 def update_each(transition: Transition, field_name: str, particulars: Mapping[Any, Particulars]) -> list[Document]:
@@ -194,6 +201,7 @@ def update_each(transition: Transition, field_name: str, particulars: Mapping[An
         first.note.stop,
         first.note.request,
         _Own('phases') if first.note.phases else (),  # type: ignore[arg-type]
+        {name: _Own(f'message.{name}') for name in first.note.message},
     )
     claim = None if first.claim is None else Claim(*(_Own(f'claim.{name}') for name in _CLAIM_FIELDS))  # type: ignore[arg-type]
     place = {'$indexOfArray': [_literal(list(particulars)), '$' + field_name]}
@@ -222,7 +230,7 @@ def _row(particulars: Particulars) -> Document:
     note, claim = particulars.note, particulars.claim
     row: Document = {'who': note.who, 'why': note.why}
     row |= {'sets': dict(note.sets), 'adds': dict(note.adds), 'outcome': dict(note.outcome)}
-    row |= {'phases': list(note.phases)}
+    row |= {'phases': list(note.phases), 'message': dict(note.message)}
     return row if claim is None else {**row, 'claim': {name: getattr(claim, name) for name in _CLAIM_FIELDS}}
 
 
@@ -263,6 +271,19 @@ def gone_through(phases: Any) -> Document:
     with_epoch = {'$map': {'input': phases, 'in': {'$mergeObjects': ['$$this', {'epoch': '$epoch'}]}}}
     new = {'$filter': {'input': with_epoch, 'cond': {'$not': {'$in': ['$$this.phase', known]}}}}
     return {'$slice': [{'$concatArrays': [_or('$phases', []), new]}, -PHASES_LENGTH]}
+
+
+def _message(transition: Transition, note: Note) -> Document:
+    """The message that tells of a transition."""
+    error = {'mtype': 'error', 'text': note.why or transition.name, 'name': transition.name, 'stacktrace': ''}
+    said = {name: _literal(value) for name, value in (note.message or error).items()}
+    return {**said, 'who': _literal(note.who)}
+
+
+def _all_steps() -> Document:
+    """The steps of a task that is complete."""
+    total = _or('$steps.total', 1)
+    return {'completed': total, 'total': total}
 
 
 def _asked(note: Note, stop: Stop) -> Document:

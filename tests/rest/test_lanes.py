@@ -240,5 +240,6 @@ def test_what_pilots_do_for_their_work_stands_in_their_lanes() -> None:
     assert lanes == {
         '(?:process|processing)': 'claim', 'heartbeat': 'report', '(?:reset|error)': 'report', 'failed': 'report',
         'complete': 'report', 'hand_back': 'report', 'report': 'report', 'output': 'report', 'nodes': 'report',
+        'messages': 'report', 'progress': 'report',
         'healthz': 'free', 'readyz': 'free',
     }  # fmt: skip

@@ -129,6 +129,7 @@ OF_PILOTS = {
     'POST /tasks/{task_id}/task_actions/hand_back': 'claim',
     'POST /tasks/{task_id}/task_actions/output': 'claim', 'POST /tasks/{task_id}/task_actions/nodes': 'claim',
     'GET /tasks/{task_id}/output/{stream}': 'task', 'GET /tasks/{task_id}/nodes': 'task',
+    'POST /tasks/{task_id}/messages': 'claim', 'POST /tasks/{task_id}/progress': 'claim',
     'GET /tasks/{task_id}': 'task', 'GET /tasks/{task_id}/messages': 'task', 'GET /tasks/{task_id}/history': 'task',
     'POST /tasks/{task_id}/task_stats': 'task', 'POST /logs': 'named', 'GET /jobs/{job_id}': 'dataset',
     'GET /datasets/{dataset_id}': 'dataset', 'GET /config/{dataset_id}': 'dataset',

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from iceprod_tasks.domain.statuses import STATUSES, TRANSITIONS, Change, ClaimEffect, Outcome, Transition, set_status
 from iceprod_tasks.domain.tasks import LOG_LENGTH, new_id, new_task
 from iceprod_tasks.storage.client import utc_now
+from iceprod_tasks.storage.message_updates import AT_MOST
 from iceprod_tasks.storage.transitions import Claim, Note, Particulars, update, update_each
 from tests.conftest import Api
 
@@ -108,7 +109,9 @@ PARTICULARS = st.builds(
     sets=st.fixed_dictionaries({'site': st.sampled_from(['a', '$$NOW']), 'outcome': st.just({'exit_code': 1})}),
     adds=st.fixed_dictionaries({'walltime_err': st.sampled_from([0.5, 2.0])}),
     outcome=st.fixed_dictionaries({'exit_code': st.integers(0, 3)}),
+    message=st.fixed_dictionaries({'mtype': st.just('error'), 'text': st.sampled_from(['$$NOW', 'it broke'])}),
 )
+LET = {AT_MOST: 200}
 
 
 @settings(deadline=None, max_examples=20)
@@ -127,12 +130,12 @@ async def test_a_transition_of_many_is_that_of_each(
 
     for task_id, note, claim in zip(alone, notes, claims, strict=True):
         own = None if claim is None else replace(claim, claim_id=claim.claim_id[::-1])
-        await tasks.update_one({'task_id': task_id}, update(row, note, own))
+        await tasks.update_one({'task_id': task_id}, update(row, note, own), let=LET)
     particulars = {
         task_id: Particulars(note, claim) for task_id, note, claim in zip(together, notes, claims, strict=True)
     }
     assert len({each.shape for each in particulars.values()}) == 1
-    await tasks.update_many({'task_id': {'$in': together}}, update_each(row, 'task_id', particulars))
+    await tasks.update_many({'task_id': {'$in': together}}, update_each(row, 'task_id', particulars), let=LET)
 
     for one, other, claim in zip(alone, together, claims, strict=True):
         left, right = [await tasks.find_one({'task_id': task_id}) for task_id in (one, other)]
@@ -143,8 +146,9 @@ async def test_a_transition_of_many_is_that_of_each(
 def plain(task: dict[str, Any], claim_id: str) -> dict[str, Any]:
     """A task without what no two have in common: ids are told by their places, times by how long after a change."""
     changed = task['updated']
-    text = repr({**task, '_id': 0, 'task_id': 0, 'create_date': 0})
-    for time in (changed, task['lease_until'], task['status_changed']):
+    messages = [sorted(message.items()) for message in task.get('messages', ())]
+    text = repr({**task, 'messages': messages, '_id': 0, 'task_id': 0, 'create_date': 0})
+    for time in (changed, task['lease_until'], task['status_changed'], task.get('message_at')):
         if time is not None:
             text = text.replace(repr(time), str(time - changed if time >= changed else 'before'))
     return {'text': text.replace(claim_id, 'claim') if claim_id else text}

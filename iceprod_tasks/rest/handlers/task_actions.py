@@ -103,6 +103,7 @@ class TasksActionsHeartbeatHandler(Handler):
             phase (str): (optional) provisioning, starting, running, run_completed or deprovisioning
             phases (list): (optional) those gone through since the last heartbeat: of each `phase` and `seconds_ago`
             resources (dict): (optional) used so far: cpu, gpu, memory, disk (GB), time (hours); `resources_used`
+            messages (list): (optional) what the task says, each as it is posted, with a `message_id`
 
         Returns:
             dict: `action` continue or stop, `why` it is to stop, `again_in` and `lease_seconds` in seconds from the
@@ -301,6 +302,7 @@ def _sign_of_life(body: dict[str, Any]) -> SignOfLife:
         phase=body.get('phase'),
         phases=_phases(body),
         resources=body.get('resources', {}),
+        messages=body.get('messages', ()),
     )
 
 

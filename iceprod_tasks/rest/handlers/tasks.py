@@ -1,7 +1,7 @@
-"""Tasks: lists, single tasks, their status, and what their reports said. Source: seed 004.
+"""Tasks: lists, single tasks and their status. Source: seed 004.
 
-The other handler classes of the seed live in `task_actions`, `counts` and `files`; they are importable from here, and
-`setup` gathers the routes of all.
+The other handler classes of the seed live in `task_actions`, `counts`, `files` and `messages`; they are importable from
+here, and `setup` gathers the routes of all.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from typing import Any
 from tornado.httputil import url_concat
 
 from iceprod_tasks.actions.create import create_task
-from iceprod_tasks.actions.describe import Listing, list_tasks, read_messages, read_task
+from iceprod_tasks.actions.describe import Listing, list_tasks, read_task
 from iceprod_tasks.actions.move import move_task, patch_task
 from iceprod_tasks.rest.arguments import INTEGER, plain_name
 from iceprod_tasks.rest.handler import Handler
-from iceprod_tasks.rest.handlers import counts, files, task_actions
+from iceprod_tasks.rest.handlers import counts, files, messages, task_actions
 from iceprod_tasks.rest.handlers.counts import (
     DatasetTaskCountsNameStatusHandler,
     DatasetTaskCountsStatusHandler,
@@ -23,6 +23,7 @@ from iceprod_tasks.rest.handlers.counts import (
     TaskCountsStatusHandler,
 )
 from iceprod_tasks.rest.handlers.files import DatasetMultiFilesHandler, DatasetTaskFilesHandler
+from iceprod_tasks.rest.handlers.messages import TasksMessagesHandler
 from iceprod_tasks.rest.handlers.task_actions import (
     DatasetTaskBulkRequirementsHandler,
     DatasetTaskBulkStatusHandler,
@@ -41,7 +42,6 @@ from iceprod_tasks.rest.routing import (
     PEOPLE_READ,
     PEOPLE_WRITE,
     TASK,
-    TRACERS,
     Route,
     begins_work,
     in_lane,
@@ -65,7 +65,7 @@ def setup(handler_cfg: Mapping[str, Any]) -> dict[str, Any]:
         definition).
     """
     # Tornado tries one route after the other, so those that pilots use all day come first.
-    routes = specs((*task_actions.ROUTES, *ROUTES, *counts.ROUTES, *files.ROUTES), handler_cfg)
+    routes = specs((*task_actions.ROUTES, *ROUTES, *counts.ROUTES, *files.ROUTES, *messages.ROUTES), handler_cfg)
     indexes = {name: dict(INDEXES[name]) for name in ('tasks', 'files', 'messages')}
     return {'routes': routes, 'database': DATABASE, 'indexes': indexes}
 
@@ -185,21 +185,6 @@ class TasksStatusHandler(Handler):
         self.answer({})
 
 
-class TasksMessagesHandler(Handler):
-    """What the reports on a task said."""
-
-    async def get(self, task_id: str) -> None:
-        """Read the messages, oldest first.
-
-        Args:
-            task_id (str): the task id
-
-        Returns:
-            dict: {'messages': [message]}, each with mtype, action, when, reason, exit_code, site, stdout, stderr
-        """
-        self.answer({'messages': await read_messages(self.service, task_id)})
-
-
 class DatasetMultiTasksHandler(_Listings):
     """The tasks of a dataset."""
 
@@ -278,7 +263,6 @@ ROUTES = (
     ),
     Route(rf'/tasks/{TASK}', TasksHandler, {'get': HOLDERS, 'patch': OPERATORS}),
     Route(rf'/tasks/{TASK}/status', TasksStatusHandler, {'put': OPERATORS}),
-    Route(rf'/tasks/{TASK}/messages', TasksMessagesHandler, {'get': TRACERS}),
     Route(rf'/datasets/{DATASET}/tasks', DatasetMultiTasksHandler, {'get': in_lane('list', PEOPLE_READ)}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}', DatasetTasksHandler, {'get': PEOPLE_READ}),
     Route(rf'/datasets/{DATASET}/tasks/{TASK}/status', DatasetTasksStatusHandler, {'put': PEOPLE_WRITE}),
