@@ -23,7 +23,7 @@ CLAIMS_LENGTH = 10
 
 _LONGEST_RETRY_DELAY_SECONDS = 3600.0
 
-IDENTITY = ('task_id', 'dataset_id', 'job_id')
+IDENTITY = ('task_id', 'dataset_id', 'job_id', 'name')
 """Set once; nothing changes them."""
 
 CLAIM_FIELDS = (
