@@ -1,4 +1,4 @@
-"""Puts the service together: settings, database, actions, REST, scheduler; and takes it apart again."""
+"""Puts the service together: settings, database, actions, REST, dialects, scheduler; and takes it apart again."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tornado.netutil import bind_sockets
 
 from iceprod_tasks.actions.service import Limits, Service
+from iceprod_tasks.dialects.vappio import handlers as vappio
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.identity.identities import Identities
@@ -120,6 +121,7 @@ async def running(
             rate_limit=settings.rate_limit,
             body_limits_bytes=settings.body_limits_bytes,
             cors_origins=settings.cors_origins,
+            dialects=vappio.routes(settings),
         )
         server = DrainingServer(application, max_connections=_max_connections(settings))
         sockets = sockets or listen(settings)

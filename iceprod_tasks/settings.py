@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from iceprod_tasks.domain.callers import ROLES
+from iceprod_tasks.domain.callers import ROLES, is_name
 from iceprod_tasks.domain.claim_rules import read_rules
+from iceprod_tasks.domain.clusters import LOCAL, read_clusters
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.messages import KEPT_AT_MOST
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
@@ -71,6 +72,11 @@ class Settings:
         openid_name_claim: the claim with a user's name; empty for `preferred_username`, else `sub`.
         openid_roles: who has which role, as `domain.claim_rules` says.
         openid_groups: who is in which group, likewise.
+        open_describe: whether anybody may see what tasks do, without a token, by the dialect `/vappio/task_ws.py`.
+        describe_limit: the longest listing of tasks there.
+        cluster_name: what this service is called there beside `local`.
+        clusters: the other services that such requests are passed on to, `NAME=URL` each.
+        share_tokens: whether they get the token of whoever asks.
     """
 
     mongodb_url: str = field(default='', repr=False)
@@ -110,6 +116,11 @@ class Settings:
     openid_name_claim: str = ''
     openid_roles: tuple[str, ...] = ()
     openid_groups: tuple[str, ...] = ()
+    open_describe: bool = False
+    describe_limit: int = 10_000
+    cluster_name: str = LOCAL
+    clusters: tuple[str, ...] = ()
+    share_tokens: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -167,6 +178,7 @@ class Settings:
         if wrong := [each for each in self.cors_origins if not _ORIGIN.fullmatch(each)]:
             raise CannotStart(f'an origin is like https://monitor.example.org:8443, with no path: not {wrong[0]}')
         self._check_openid()
+        self._check_clusters()
 
     def _check_words(self) -> None:
         if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:
@@ -188,6 +200,16 @@ class Settings:
             raise CannotStart(
                 'with OPENID_URL, OPENID_AUDIENCE and OPENID_ROLES must say whom tokens are for and who may'
             )
+
+    def _check_clusters(self) -> None:
+        if not is_name(self.cluster_name):
+            raise CannotStart(f'the name of this cluster cannot be used: {self.cluster_name!r}')
+        try:
+            clusters = read_clusters(self.clusters, self.cluster_name)
+        except ValueError as error:
+            raise CannotStart(f'a cluster cannot be used: {error}') from error
+        if self.share_tokens and (open_ones := [name for name, url in clusters.items() if not keeps_secrets(url)]):
+            raise CannotStart(f'tokens are shared over https only, or on this machine; not with {open_ones[0]}')
 
     @property
     def body_limits_bytes(self) -> tuple[int, int]:

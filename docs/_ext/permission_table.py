@@ -9,6 +9,7 @@ from rest_reference import paths
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from iceprod_tasks import dialects
 from iceprod_tasks.actions.permit import Own
 from iceprod_tasks.rest import handlers
 from iceprod_tasks.rest.routing import Access, Route
@@ -35,8 +36,10 @@ def table() -> Iterator[str]:
 
 
 def _routes() -> Iterator[Route]:
-    for module in pkgutil.iter_modules(handlers.__path__, f'{handlers.__name__}.'):
-        yield from getattr(importlib.import_module(module.name), 'ROUTES', ())
+    native = [module.name for module in pkgutil.iter_modules(handlers.__path__, f'{handlers.__name__}.')]
+    spoken = [f'{module.name}.handlers' for module in pkgutil.iter_modules(dialects.__path__, f'{dialects.__name__}.')]
+    for name in (*native, *spoken):
+        yield from getattr(importlib.import_module(name), 'ROUTES', ())
 
 
 def _cell(access: Access, role: str) -> str:

@@ -74,13 +74,15 @@ def _words(docstring: str) -> Iterator[str]:
 
 
 class RestRoutes(SphinxDirective):
-    """`rest-routes`: its argument is the name of a module of handlers."""
+    """`rest-routes`: its argument is the name of a module of handlers; one of a dialect begins with `dialects.`."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """A section for each method of each route."""
-        module = importlib.import_module(f'iceprod_tasks.rest.handlers.{self.arguments[0]}')
+        name = self.arguments[0]
+        folder = 'iceprod_tasks' if name.startswith('dialects.') else 'iceprod_tasks.rest.handlers'
+        module = importlib.import_module(f'{folder}.{name}')
         self.env.note_dependency(inspect.getfile(module))
         lines = [line for route in module.ROUTES for method in route.access for line in describe(route, method)]
         return self.parse_text_to_nodes('\n'.join(lines), allow_section_headings=True)

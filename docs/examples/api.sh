@@ -7,12 +7,16 @@ set -euo pipefail
 : "${ICEPROD_TASKS_SERVER:?}" "${ICEPROD_TASKS_TOKEN:?}"
 
 # call STATUS METHOD PATH [BODY]: send a request and stop unless the answer has this HTTP status. With FILE set, the
-# answer goes there; KEY is sent as the request's Idempotency-Key.
+# answer goes there; KEY is sent as the request's Idempotency-Key; with FORM set, the body is one of a form.
 call() {
     local wanted=$1 method=$2 path=$3 body=${4:-}
     local -a options=(--silent --show-error --globoff --request "$method" --write-out '\n%{http_code}')
     options+=(--header "Authorization: Bearer $ICEPROD_TASKS_TOKEN")
-    [ -z "$body" ] || options+=(--header 'Content-Type: application/json' --data "$body")
+    if [ -n "${FORM:-}" ]; then
+        options+=(--data-urlencode "$body")
+    elif [ -n "$body" ]; then
+        options+=(--header 'Content-Type: application/json' --data "$body")
+    fi
     [ -z "${KEY:-}" ] || options+=(--header "Idempotency-Key: $KEY")
     [ -z "${FILE:-}" ] || options+=(--output "$FILE")
     answer=$(curl "${options[@]}" "$ICEPROD_TASKS_SERVER$path")
@@ -583,6 +587,21 @@ answers '{"token_id":"lost*","by":"*","revoked":"*","expires":"2099-12-31T00:00:
 # All that was revoked.
 ICEPROD_TASKS_TOKEN=$short call 200 GET /revocations
 answers '{"results":[*"token_id":"lost*]}'
+
+
+## The dialect of vp-describe-task: requests are forms, and failures have status 200.
+
+# What does this task do? It is found by its id, and by the name that the answer shows.
+FORM=1 call 200 POST /vappio/task_ws.py 'request={"cluster":"local","task_name":"'"$first"'"}'
+answers '{"success":true,"data":[{"name":"generate-*","tType":"generate","state":"*","completedTasks":*,"messages":[*]}]}'
+
+# All tasks of a dataset, here of one that has none. The request can stand in the query, too.
+call 200 GET '/vappio/task_ws.py?request=%7B%22cluster%22%3A%22local%22%2C%22dataset_id%22%3A%22none%22%7D'
+answers '{"success":true,"data":[]}'
+
+# Nobody knows such a cluster.
+FORM=1 call 200 POST /vappio/task_ws.py 'request={"cluster":"atlantis"}'
+answers '{"success":false,"data":{"msg":"Unknown cluster: atlantis","name":"*","stacktrace":""}}'
 
 
 ## What every route answers when something is wrong.

@@ -102,10 +102,23 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     help='Time before that in which it still listens, not ready, for load balancers to see.  [default: 0]',
 )  # fmt: skip
 @openid_options
+@click.option(
+    '--open-describe', is_flag=True, help='Anybody may see what all tasks do, by /vappio/task_ws.py, without a token.'
+)
+@click.option(
+    '--describe-limit', type=click.IntRange(1, 100_000), metavar='N',
+    help='Longest listing of tasks by /vappio/task_ws.py.  [default: 10000]',
+)  # fmt: skip
+@click.option('--cluster-name', metavar='NAME', help='Name of this service there, beside local.  [default: local]')
+@click.option(
+    '--cluster', 'clusters', multiple=True, metavar='NAME=URL',
+    help='Another service that requests there are passed on to. Repeatable.  [default: none]',
+)  # fmt: skip
+@click.option('--share-tokens', is_flag=True, help='Pass on the token of whoever asks, too.')
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
 @click.option('--allow-weak-durability', is_flag=True, help='Serve from a MongoDB that can lose results.')
 @click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')
-def serve(ceiling: tuple[str, ...], no_scheduler: bool, allow_weak_durability: bool, **given: Any) -> None:
+def serve(ceiling: tuple[str, ...], no_scheduler: bool, **given: Any) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Without MONGODB_URL a private mongod keeps the data under the XDG data folder and ends with the service.
@@ -116,7 +129,6 @@ def serve(ceiling: tuple[str, ...], no_scheduler: bool, allow_weak_durability: b
     with plainly():
         settings = Settings.from_environment().override(
             scheduler=False if no_scheduler else None,
-            allow_weak_durability=allow_weak_durability or None,
             requirements_ceiling=_ceiling(ceiling),
             **given,
         )

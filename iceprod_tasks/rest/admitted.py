@@ -31,6 +31,17 @@ class Admitted(RequestHandler):
         if self._gone:
             raise Overloaded
 
+    async def change_lane(self, lane: LaneName) -> None:
+        """Go on in another lane, once it is known that the request is about more than most of its route.
+
+        Raises:
+            Overloaded: there is no place in time.
+        """
+        if self._lane is not None:
+            self.lanes.leave(self._lane)
+            self._lane = None
+        await self.admit(lane)
+
     def on_connection_close(self) -> None:
         """The client has gone; what it waits for need not be begun."""
         self._gone = True

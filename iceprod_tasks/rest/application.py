@@ -1,6 +1,6 @@
 """The native REST API as one Tornado application."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
@@ -29,7 +29,7 @@ from iceprod_tasks.rest.lanes import Lanes
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.reception import Reception
 from iceprod_tasks.rest.request_log import log_request
-from iceprod_tasks.rest.routing import specs
+from iceprod_tasks.rest.routing import Route, specs
 
 DEFAULT_BODY_LIMITS_BYTES = (2**20, 2**23)
 
@@ -41,6 +41,7 @@ def make_application(
     rate_limit: float = 0,
     body_limits_bytes: tuple[int, int] = DEFAULT_BODY_LIMITS_BYTES,
     cors_origins: Collection[str] = (),
+    dialects: Sequence[Route] = (),
 ) -> Reception:
     """Put the routes together.
 
@@ -50,6 +51,7 @@ def make_application(
         rate_limit: requests a second of one caller; 0 for no limit.
         body_limits_bytes: the longest body of ordinary routes, and of those for bulk requests.
         cors_origins: whose pages may use it in a browser.
+        dialects: routes that stand above the native ones and speak as other services do.
 
     Raises:
         ValueError: a route has no rule for who may use it.
@@ -65,7 +67,7 @@ def make_application(
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
         *specs((*task_demand.ROUTES, *history.ROUTES, *outputs.ROUTES, *health.ROUTES), handler_cfg),
-        *specs((*tokens.ROUTES, *revocations.ROUTES), handler_cfg),
+        *specs((*tokens.ROUTES, *revocations.ROUTES, *dialects), handler_cfg),
     ]
     return Reception(
         routes,

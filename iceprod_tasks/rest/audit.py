@@ -41,7 +41,8 @@ def record(handler: 'Handler', said: Mapping[str, Any]) -> None:
         said: method, route, status, actor and request_id of the request.
     """
     caller = getattr(handler, 'caller', None)
-    if caller is None or said['method'] not in _CHANGING or _is_work(handler, caller.roles):
+    changes = said['method'] in _CHANGING and not handler.only_reads
+    if caller is None or not changes or _is_work(handler, caller.roles):
         return
     answer = _answer(handler)
     fields = {

@@ -17,7 +17,7 @@ from iceprod_tasks.rest import bodies, lanes, long_bodies
 from iceprod_tasks.rest.admitted import Admitted
 from iceprod_tasks.rest.answer_headers import AnswerHeaders
 from iceprod_tasks.rest.arguments import Arguments
-from iceprod_tasks.rest.content_type import check_content_type
+from iceprod_tasks.rest.content_type import JSON, BodyType, check_content_type
 from iceprod_tasks.rest.identity.identities import Identities
 from iceprod_tasks.rest.rates import Rates
 from iceprod_tasks.rest.repeating import Repeating
@@ -56,6 +56,10 @@ def status_of(error: BaseException | None, otherwise: int = 500) -> int:
 class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
     """What all handlers share."""
 
+    body_type: BodyType = JSON
+    only_reads = False
+    """Whether even its POST changes nothing, and is not in the audit log."""
+
     def initialize(self, **handler_cfg: Any) -> None:
         """Take what the route table passes on.
 
@@ -84,7 +88,7 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
             Draining: it would begin something, and this process is stopping.
             Busy: too many pilots ask at once.
             Overloaded: too many others ask at once, or this caller too often.
-            UnsupportedMediaType: the body is not JSON.
+            UnsupportedMediaType: the body is not JSON, or not a form where that is what the route takes.
             TooLarge: so is the body, which has not been read.
         """
         method = (self.request.method or '').lower()
@@ -98,8 +102,10 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         self._check_drain(access)
         self.check_arguments()
         if self.request.body:
-            check_content_type(self.request.headers)
+            check_content_type(self.request.headers, self.body_type)
+        lane = access.lane or lanes.BY_METHOD[method]
         if not access.roles:
+            await self.admit(lane)
             return
         caller = await self.identities.caller(self.request.headers.get('Authorization'), basic=access.basic)
         await self.rates.take(caller)
@@ -107,7 +113,7 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         if not self.caller.roles:
             raise errors.NotPermitted
         # Not before it is known who asks: tokens that take long to check must not keep pilots out.
-        await self.admit(access.lane or lanes.BY_METHOD[method])
+        await self.admit(lane)
         self._check_drain(access)
         await permit.enter(self.service, self.caller, self.path_kwargs, access.dataset, access.own)
         key = self.key() if method == self._keyed else None
@@ -239,7 +245,15 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
             self.set_allow(self.access)
         if status_code == 401:
             self.set_header('WWW-Authenticate', self._challenge())
-        self.finish(bodies.render(body))
+        self.finish(bodies.render(self.refused(body)))
+
+    def refused(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body of an error in the words of those who use this route.
+
+        Args:
+            body: `code`, `error` and what more the error tells.
+        """
+        return body
 
     def _challenge(self) -> str:
         access = self.access.get((self.request.method or '').lower())

@@ -17,7 +17,7 @@ from typing import Literal
 
 from iceprod_tasks.domain.errors import Busy, Overloaded
 
-LaneName = Literal['claim', 'report', 'read', 'list', 'write', 'bulk', 'follow', 'free']
+LaneName = Literal['claim', 'report', 'read', 'list', 'write', 'bulk', 'follow', 'forward', 'free']
 
 WORK: tuple[LaneName, ...] = ('claim', 'report')
 """The lanes of pilots' work."""
@@ -70,6 +70,8 @@ WIDTHS: Mapping[LaneName, Width] = {
     'bulk': Width(8, 2, 256, 5.0),
     # Who follows an output mostly waits, which costs next to nothing.
     'follow': Width(256, 64, 1024, 5.0),
+    # What waits for another service; each has its whole answer in memory.
+    'forward': Width(4, 2, 256, 5.0),
 }
 """Every lane but `free`, which has no end."""
 

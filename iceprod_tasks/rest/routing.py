@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from iceprod_tasks.actions.permit import Own
@@ -93,6 +93,7 @@ class Route:
         keyed: the method that takes an `Idempotency-Key`; '' where none needs it: a second PUT or DELETE does no harm,
             and claims and reports have claim ids.
         bulk: whether it takes the long bodies of bulk requests.
+        options: what its handler is made with beside what all are made with.
     """
 
     path: str
@@ -100,6 +101,7 @@ class Route:
     access: Mapping[str, Access]
     keyed: str = ''
     bulk: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, handler_cfg: Mapping[str, Any]) -> RouteSpec:
         """The row in Tornado's form, with the arguments that its handler is made with."""
@@ -108,6 +110,7 @@ class Route:
             self.handler,
             {
                 **handler_cfg,
+                **self.options,
                 'access': self.access,
                 'keyed': self.keyed,
                 'route': paths(self.path)[0],
@@ -122,7 +125,7 @@ def paths(pattern: str) -> list[str]:
     Args:
         pattern: the route's regular expression.
     """
-    readable = _GROUP.sub(r'{\1}', pattern)
+    readable = _GROUP.sub(r'{\1}', pattern).replace(r'\.', '.')
     choice = _CHOICE.search(readable)
     if choice is None:
         return [readable]

@@ -39,6 +39,7 @@ from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.tallies import Tallies, WatchedCollection
 from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
+from iceprod_tasks.storage.views import Views
 from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
@@ -74,6 +75,7 @@ class Store:
         self.kinds = kinds
         self.admission = kinds.admission
         self.tasks = Tasks(kept['tasks'], kinds)
+        self.views = Views(kept['tasks'])
         self.moves = Moves(kept['tasks'], kinds)
         self.openings = Openings(kept['tasks'], kinds, given)
         self.closings = Closings(kept['tasks'], kinds, given)

@@ -98,6 +98,9 @@ def _error(answer: Answer) -> list[str]:
         said = json.loads(answer.body)
     except ValueError:
         return ['an error that is no JSON']
+    if isinstance(said, dict) and said.get('success') is False:
+        # The envelope of a dialect, whose text stands in for ours.
+        said = {'code': answer.status, 'error': said.get('data', {}).get('msg')}
     if not isinstance(said, dict) or said.get('code') != answer.status or not isinstance(said.get('error'), str):
         return ['an error without its code or its text']
     return ['an error that is too long'] if len(answer.body) > _LONGEST_ECHO else []

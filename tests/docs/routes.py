@@ -2,9 +2,8 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from iceprod_tasks.rest.application import make_application
+from tests.routes import rules
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,8 @@ class Served:
 
 def served() -> list[Served]:
     """Every method of every route."""
-    nothing: Any = None
-    rules: list[Any] = make_application(nothing, nothing).wildcard_router.rules
     return [
         Served(method.upper(), rule.matcher.regex, f'{rule.target.__name__}.{method}')
-        for rule in rules
+        for rule in rules()
         for method in rule.target_kwargs.get('access', {})
     ]

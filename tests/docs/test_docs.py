@@ -87,7 +87,9 @@ def test_every_route_is_in_the_reference(site: dict[str, Page], route: Served) -
 
 def test_every_method_of_every_route_is_in_the_table_of_permissions(site: dict[str, Page]) -> None:
     table = site['security.html'].text
-    paths = {str(route): re.sub(r'\(\?P<(\w+)>[^)]*\)', r'{\1}', route.path.pattern) for route in served()}
+    paths = {
+        str(route): re.sub(r'\(\?P<(\w+)>[^)]*\)', r'{\1}', route.path.pattern).replace('\\', '') for route in served()
+    }
     calls = {name: f'{name.split()[0]} {path.rstrip("$").split("(?:")[0]}' for name, path in paths.items()}
 
     missing = [name for name, call in calls.items() if call not in table]

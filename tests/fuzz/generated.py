@@ -16,6 +16,7 @@ KNOWN = {
     'dataset_id': ['d1', 'real'], 'task_id': ['t1', 't2'], 'job_id': ['j1'], 'task_stat_id': ['s1'],
     'log_id': ['l1'], 'pilot_id': ['p1'], 'grid_id': ['g1'], 'status': ['reset', 'waiting', 'complete'],
     'name': ['gen', 'ada'], 'action': ['suspend', 'resume', 'reset', 'rerun', 'hard_reset', 'cancel'],
+    'cluster': ['local'], 'task_name': ['t1', 't2', 'gen-5.5'],
 }  # fmt: skip
 """What the database has; ids are drawn from these, or much would never be reached."""
 

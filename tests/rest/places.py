@@ -86,8 +86,7 @@ def said(place: str) -> dict[str, Any]:
     return {
         'claim_id': CLAIM_IDS[place], 'task_id': known['task_id'], 'dataset_id': known['dataset_id'], 'data': 'x',
         'host': 'somewhere', 'epoch': 1, 'pieces': [{'stream': 'stdout', 'offset': 0, 'data': 'aaaa'}],
-        'results': [{'group': 0, 'part': 0, 'nodes': ['n1']}], 'drain': True,
-        'mtype': 'silent', 'text': 'x', 'total': 2,
+        'cluster': 'local', 'results': [{'group': 0, 'part': 0, 'nodes': ['n1']}], 'drain': True,
         'reports': [{'task_id': known['task_id'], 'action': 'complete', 'claim_id': CLAIM_IDS[place]}],
     }  # fmt: skip
 

@@ -8,7 +8,6 @@ import pytest
 
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.rest import body_room, reception
-from iceprod_tasks.rest.application import make_application
 from iceprod_tasks.rest.body_room import BodyRoom
 from iceprod_tasks.rest.handler import Handler, NotFoundHandler
 from iceprod_tasks.rest.identity.identities import Identities
@@ -20,6 +19,7 @@ from iceprod_tasks.rest.routing import ANYBODY, PILOTS, Route, specs
 from iceprod_tasks.rest.wire.draining_server import DrainingServer
 from tests.conftest import SECRET
 from tests.rest.wire import Client, Server
+from tests.routes import rules
 
 TOKENS = Tokens(SECRET)
 TOKEN = f'Authorization: Bearer {TOKENS.mint("p", ["pilot"], [], 3600)}\r\n'
@@ -246,10 +246,7 @@ async def test_a_form_is_not_taken_apart(server: Server) -> None:
 
 
 def test_long_bodies_are_for_the_routes_that_bring_much() -> None:
-    nothing: Any = None
-    rules: list[Any] = make_application(nothing, nothing).wildcard_router.rules
-
-    bulk = {rule.target.__name__ for rule in rules if rule.target_kwargs['bulk']}
+    bulk = {rule.target.__name__ for rule in rules() if rule.target_kwargs['bulk']}
 
     assert bulk == {
         'MultiDatasetsHandler', 'ConfigHandler', 'MultiLogsHandler', 'DatasetMultiLogsHandler', 'MultiTaskStatsHandler',

@@ -16,13 +16,14 @@ from tests.attacks.corpus import (
     strangers,
     tokens,
     types,
+    vappio,
 )
 
 CASES: tuple[Case, ...] = tuple(
     case
     for module in (
         tokens, strangers, pilots, operators, json_text, types, bounds, paths, smuggling, headers, queries, keys, stored,
-        slow_work,
+        slow_work, vappio,
     )
     for case in module.CASES
 )  # fmt: skip

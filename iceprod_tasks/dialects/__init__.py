@@ -1,0 +1,1 @@
+"""Dialects: languages of other services that their clients may speak with ours, a folder each."""

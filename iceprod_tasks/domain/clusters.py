@@ -1,0 +1,48 @@
+"""Clusters: other services that requests may be passed on to, by name."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from iceprod_tasks.domain.callers import is_name
+
+LOCAL = 'local'
+"""What every service calls itself."""
+
+_URL = re.compile(r'https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%-]+)*/?')
+"""No name or password, no query, and nothing that two readers could read in two ways."""
+
+
+def read_clusters(pairs: Iterable[str], own: str) -> dict[str, str]:
+    """Clusters as they are written.
+
+    Args:
+        pairs: `NAME=URL` each.
+        own: what this service is called beside `local`; no other may be.
+
+    Returns:
+        The URLs by name, without a slash at the end.
+
+    Raises:
+        ValueError: one of them cannot be used, or a name is there twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, url = pair.partition('=')
+        if not is_name(name) or not _is_address(url):
+            raise ValueError(f'not NAME=http(s)://HOST[:PORT][/PATH]: {pair}')
+        if name in (LOCAL, own):
+            raise ValueError(f'{name} is this service itself: {pair}')
+        if name in found:
+            raise ValueError(f'{name} is there twice: {pair}')
+        found[name] = url.rstrip('/')
+    return found
+
+
+def _is_address(url: str) -> bool:
+    if not _URL.fullmatch(url):
+        return False
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
