@@ -125,6 +125,7 @@ async def test_a_request_that_cannot_be_served_is_a_failure_with_status_200(
     ('body', 'msg'),
     [('', 'Must pass request object'), ('a=b', 'Must pass request object'), ('Request={}', 'Must pass request object'),
      ('request', BROKEN), ('request=%ff', 'Must pass request object'), ('&' * 1000, 'Must pass request object'),
+     ('a=&' * 64 + 'request={}', 'Must pass request object'),
      ('request={}&request={}', 'Must pass one request object only'), ('request=%ED%A0%80', 'Must pass request object'),
      ('request={%22cluster%22:%22lo%63al%22}', ''), (b'request={"cluster":"local","x":"\xc3\xa9"}', ''),
      (b'request=\xff', 'Must pass request object')],
