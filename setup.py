@@ -52,7 +52,12 @@ setup(
         'dev': [*TEST, 'import-linter>=2.5', 'mypy>=1.19', 'ruff>=0.14', 'types-jsonschema', 'types-psutil'],
         'docs': ['furo>=2025.9', 'myst-parser>=4', 'sphinx>=8.2'],
     },
-    entry_points={'console_scripts': ['iceprod-tasks = iceprod_tasks.cli.main:main']},
+    entry_points={
+        'console_scripts': [
+            'iceprod-tasks = iceprod_tasks.cli.main:main',
+            'vp-describe-task = iceprod_tasks.cli.vp_describe_task:main',
+        ]
+    },
     classifiers=[
         'Development Status :: 3 - Alpha',
         'Framework :: AsyncIO',

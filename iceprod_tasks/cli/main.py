@@ -6,6 +6,7 @@ from iceprod_tasks import __version__
 from iceprod_tasks.cli.accounts import account
 from iceprod_tasks.cli.datasets import datasets
 from iceprod_tasks.cli.delete import delete
+from iceprod_tasks.cli.describe import describe
 from iceprod_tasks.cli.exports import export, import_
 from iceprod_tasks.cli.jobs import jobs
 from iceprod_tasks.cli.nodes import nodes
@@ -44,8 +45,8 @@ def main() -> None:
 
 
 COMMANDS = (
-    serve, token, revoke, account, pilot, pilots, submit, status, datasets, jobs, tasks, output, priority, requirements,
-    delete, export, import_, run, nodes,
+    serve, token, revoke, account, pilot, pilots, submit, status, describe, datasets, jobs, tasks, output, priority,
+    requirements, delete, export, import_, run, nodes,
 )  # fmt: skip
 """In the order of the help: run a service, let people and workers in, submit and watch, change and throw away, keep,
 work on nodes."""

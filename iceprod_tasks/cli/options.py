@@ -9,6 +9,10 @@ from iceprod_tasks.client import AsyncClient
 
 Command = Callable[..., Any]
 
+SERVER_VARIABLE = 'ICEPROD_TASKS_SERVER'
+TOKEN_VARIABLE = 'ICEPROD_TASKS_TOKEN'  # noqa: S105 - its name
+DEFAULT_SERVER = 'http://127.0.0.1:8080'
+
 _PATIENCE_SECONDS = 5.0
 
 
@@ -29,16 +33,16 @@ def service_options(command: Command) -> Command:
     """`--server` and `--token` of every command that asks a service."""
     server = click.option(
         '--server',
-        envvar='ICEPROD_TASKS_SERVER',
+        envvar=SERVER_VARIABLE,
         show_envvar=True,
-        default='http://127.0.0.1:8080',
+        default=DEFAULT_SERVER,
         show_default=True,
         metavar='URL',
         help='Address of the service.',
     )
     token = click.option(
         '--token',
-        envvar='ICEPROD_TASKS_TOKEN',
+        envvar=TOKEN_VARIABLE,
         show_envvar=True,
         default='',
         metavar='TOKEN',

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx2
 import orjson
@@ -33,6 +34,7 @@ class Request:
         query: the query's parameters.
         silence_seconds: how long the service may be silent over this one; as over others when None.
         idempotency_key: by which the service knows the request again, so that it can be repeated; '' for none.
+        form: the fields of a form, which go in place of a body.
     """
 
     method: str
@@ -42,6 +44,7 @@ class Request:
     query: Mapping[str, str | int] | None = None
     silence_seconds: float | None = None
     idempotency_key: str = ''
+    form: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Connection:
         transport: stands in for the network in tests.
 
     Raises:
-        ValueError: the address is not one of HTTP.
+        ValueError: the address is not one of HTTP, or the token not one that can be sent.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class Connection:
         self._server = _checked(server)
         headers = {'User-Agent': f'iceprod-tasks/{__version__}', 'Accept': 'application/json'}
         if token:
+            if not (token.isascii() and token.isprintable()):
+                raise ValueError('not a token: it has characters that cannot be sent')
             headers['Authorization'] = f'Bearer {token}'
         self._timeout_seconds = timeout_seconds
         self._http = httpx2.AsyncClient(headers=headers, transport=transport)
@@ -114,7 +119,7 @@ class Connection:
             try:
                 return await self._send(request, stream=stream)
             except ClientError as error:
-                if not _worth_repeating(request, error):
+                if not worth_repeating(request, error):
                     raise
                 delay = retry.delay(attempt, time.monotonic() - started, error.retry_after_seconds)
                 if delay is None:
@@ -126,8 +131,7 @@ class Connection:
         raise AssertionError('unreachable')
 
     async def _send(self, request: Request, *, stream: bool) -> httpx2.Response:
-        content = None if request.body is None else orjson.dumps(request.body)
-        headers = {} if content is None else {'Content-Type': 'application/json'}
+        content, headers = _content_of(request)
         if request.idempotency_key:
             headers['Idempotency-Key'] = request.idempotency_key
         asked = self._http.build_request(
@@ -156,12 +160,22 @@ def _checked(server: str) -> str:
         url = httpx2.URL(server)
     except httpx2.InvalidURL as error:
         raise ValueError(f'not the address of a service: {server!r}') from error
-    if url.scheme not in {'http', 'https'} or not url.host or url.query or url.fragment:
+    is_port = url.port is None or 0 < url.port < 2**16
+    if url.scheme not in {'http', 'https'} or not url.host or not is_port or url.query or url.fragment:
         raise ValueError(f'not the address of a service: {server!r}')
     return server.rstrip('/')
 
 
-def _worth_repeating(request: Request, error: ClientError) -> bool:
+def _content_of(request: Request) -> tuple[bytes | None, dict[str, str]]:
+    if request.form is not None:
+        return urlencode(request.form).encode(), {'Content-Type': 'application/x-www-form-urlencoded'}
+    if request.body is not None:
+        return orjson.dumps(request.body), {'Content-Type': 'application/json'}
+    return None, {}
+
+
+def worth_repeating(request: Request, error: ClientError) -> bool:
+    """Whether another try does no harm, and may help."""
     if isinstance(error, Unreachable):
         return request.repeatable or not error.sent
     return request.repeatable and error.code in COME_BACK_LATER
