@@ -1,15 +1,17 @@
 """Waiting for tasks: when it ends, what is asked meanwhile, and how often."""
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from itertools import islice, repeat
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from iceprod_tasks.cli.blocking import rhythm
-from iceprod_tasks.cli.describing import Wish, describe
-from iceprod_tasks.client import ClientError, NotFound, Retry
+from iceprod_tasks.cli.describing import Wish, describe, service_for
+from iceprod_tasks.client import ClientError, NotFound, Retry, vappio
 from iceprod_tasks.client.vappio import Vappio
 from tests.client.task_service import TaskService, a_task, bad, good
 
@@ -208,6 +210,24 @@ async def test_a_service_that_stays_away_is_an_error() -> None:
             await blocked(service, patience_seconds=0.3)
 
     assert len(service.asked) > 4
+
+
+@pytest.mark.parametrize(('wish', 'tries'), [(Wish(block=True), 20), (Wish(), 4)], ids=['blocking', 'not'])
+async def test_only_one_who_waits_for_tasks_has_more_patience(
+    monkeypatch: pytest.MonkeyPatch, wish: Wish, tries: int
+) -> None:
+    async def sleep(seconds: float) -> None:
+        """No time goes by."""
+
+    monkeypatch.setattr(vappio, 'asyncio', SimpleNamespace(sleep=sleep))
+    trouble = [bad('starting', status=503)] * 19
+    with TaskService(script=[good([]), *trouble]) as service:
+        async with service_for(wish, service.url, '', 'local') as client:
+            await client.tasks()
+            with contextlib.suppress(ClientError):
+                await client.tasks()
+
+    assert len(service.asked) == 1 + tries
 
 
 async def test_a_failure_ends_the_wait_at_once() -> None:

@@ -1,5 +1,6 @@
 """`vp-describe-task` as scripts and people type it."""
 
+import logging
 import os
 import pty
 import re
@@ -189,6 +190,7 @@ def test_the_host_comes_before_the_environment(service: TaskService, form: str) 
 
 
 def test_debugging_is_told_on_stderr_and_changes_nothing_else(service: TaskService) -> None:
+    handlers = [*logging.getLogger('iceprod_tasks').handlers]
     plain = vp('--show', server=service.url)
     said = vp('--show', '--debug', 'idle', 'running', 'failed', 'completed', server=service.url)
     later = vp('--show', server=service.url)
@@ -198,6 +200,7 @@ def test_debugging_is_told_on_stderr_and_changes_nothing_else(service: TaskServi
     assert len(lines) == 8
     assert all(re.match(r'DEBUG: \d{4}/\d\d/\d\d \d\d:\d\d:\d\d - \S', line) for line in lines)
     assert plain.err == later.err == ''
+    assert logging.getLogger('iceprod_tasks').handlers == handlers
 
 
 @pytest.mark.parametrize('word', ['--nonsense', '--host', '--n', '--block=1', '--sh', '-x'])

@@ -221,6 +221,12 @@ async def test_a_pause_that_nobody_waits_for_is_an_end(waits: list[float]) -> No
     assert waits == []
 
 
+async def test_pauses_that_are_asked_for_come_to_no_more_than_five_seconds(waits: list[float]) -> None:
+    await refused(*[(503, b'')] * 9, retry_after='2')
+
+    assert 2 <= sum(waits) <= 5
+
+
 async def test_a_service_that_is_away_is_named_without_its_password(waits: list[float]) -> None:
     with TaskService() as service:
         pass
