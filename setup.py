@@ -28,7 +28,7 @@ setup(
     # The wire contract is a top-level folder of the repository and a data package of the wheel.
     packages=[*find_packages(include=['iceprod_tasks', 'iceprod_tasks.*']), 'iceprod_tasks.schemas'],
     package_dir={'iceprod_tasks.schemas': 'schemas'},
-    package_data={'iceprod_tasks.schemas': ['*.json'], 'iceprod_tasks': ['py.typed']},
+    package_data={'iceprod_tasks.schemas': ['*.json'], 'iceprod_tasks': ['py.typed'], 'iceprod_tasks.pilot': ['sh/*']},
     install_requires=[
         'click>=8.2',
         'clustershell>=1.10',

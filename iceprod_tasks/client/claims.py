@@ -8,6 +8,7 @@ from iceprod_tasks.client.asking import Asking, part
 from iceprod_tasks.client.documents import (
     Claim,
     Heartbeat,
+    Note,
     PastPhase,
     Phase,
     Report,
@@ -94,6 +95,7 @@ class Claims(Asking):
         phase: Phase | Literal[''] = '',
         resources: Resources | None = None,
         phases: Sequence[PastPhase] = (),
+        messages: Sequence[Note] = (),
     ) -> Heartbeat:
         """Say that the task is being worked on, so that its lease begins anew.
 
@@ -103,6 +105,7 @@ class Claims(Asking):
             phase: what is being done.
             resources: what the attempt has used so far.
             phases: those gone through since the last heartbeat.
+            messages: what the task says, at most 100 of them; a repeated one does no harm.
 
         Returns:
             Whether to go on, and when to come again. The lease counts from before this was called.
@@ -118,6 +121,7 @@ class Claims(Asking):
                 ('phase', phase),
                 ('resources', resources),
                 ('phases', list(phases) or None),
+                ('messages', list(messages) or None),
             )
             if value not in ('', None)
         }

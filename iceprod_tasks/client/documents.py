@@ -60,6 +60,21 @@ class Steps(TypedDict):
     total: int
 
 
+class Note(TypedDict, total=False):
+    """A message that a running task posts.
+
+    Its id is 32 hex digits: the same one again is the same message. A result has `result` in place of `text`; an error
+    may have the `name` of its kind and a `stacktrace`. Texts have at most 16 384 characters, a name 255.
+    """
+
+    message_id: Required[str]
+    mtype: Required[Literal['notification', 'silent', 'error', 'result']]
+    text: str
+    result: str
+    name: str
+    stacktrace: str
+
+
 class Heartbeat(TypedDict):
     """The answer to a heartbeat.
 

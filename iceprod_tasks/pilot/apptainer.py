@@ -49,6 +49,8 @@ class Apptainer:
         argv = (*self._base, 'exec', *self._options(order), *self._run_options, command.image, *command.argv)
         # It passes on what has its prefix, and on no command line.
         passed = {f'{self._prefix}{name}': value for name, value in command.environment.items() if name != 'HOME'}
+        if 'PATH' not in command.environment:
+            passed[f'{self._prefix}PREPEND_PATH'] = str(order.folder.programs)
         return ApptainerBox(replace(command, argv=argv, environment={**self._environment, **passed}, image=''), order)
 
     async def clear(self) -> None:
@@ -60,6 +62,8 @@ class Apptainer:
             raise NoContainers(f'apptainer cannot mount the folder {work}')
         # No files, processes or variables of the machine but those that are named. Root has no more rights than others.
         yield from ('--containall', '--no-privs', '--pwd', work, '--home', work, '--bind', work, '--bind', tmp)
+        programs = order.folder.programs
+        yield from ('--bind', str(order.folder.spool), '--bind', f'{programs}:{programs}:ro')
         if self._has_no_eval:
             # Else a `$(...)` in a variable would be run.
             yield '--no-eval'

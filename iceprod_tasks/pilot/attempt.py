@@ -16,10 +16,12 @@ from iceprod_tasks.pilot.containers import Containers
 from iceprod_tasks.pilot.files import FileRefused, FileTrouble, Moved, Mover
 from iceprod_tasks.pilot.folder import Folder
 from iceprod_tasks.pilot.hold import Hold
-from iceprod_tasks.pilot.nodes import on_nodes, results_of, sent_out
+from iceprod_tasks.pilot.nodes import OnNodes, on_nodes, results_of, sent_out
 from iceprod_tasks.pilot.plan import Plan
 from iceprod_tasks.pilot.process import MachineTrouble
+from iceprod_tasks.pilot.programs import with_programs
 from iceprod_tasks.pilot.run import Ending, Outcome, Runner, called_off, ended_with_its_pilot
+from iceprod_tasks.pilot.spool import Listening
 from iceprod_tasks.pilot.streaming import Streaming
 from iceprod_tasks.pilot.waiting import both, within
 
@@ -98,8 +100,7 @@ class Attempt:
         except OSError as error:
             raise MachineTrouble(str(error)) from error
         try:
-            if nodes is not None:
-                command = sent_out(command, nodes, self._plan.nodes, folder)
+            command = self._fitted_out(command, nodes, folder)
             return await self._in(folder, command, files)
         except TimeoutError:
             return Ending(*called_off(self._hold))
@@ -119,12 +120,12 @@ class Attempt:
         except FileRefused as error:
             return Ending(Outcome.FAILED, str(error))
         streaming = Streaming(self._client, self._claim, folder.stdout, folder.stderr)
-        async with _beside(streaming):
+        async with _beside(streaming), Listening(folder.spool, self._hold.hear):
             ending = await self._run(command, folder)
         self._hold.enter('deprovisioning')
         if self._hold.lost:
             return ending
-        await streaming.finish(LAST_OUTPUT_SECONDS)
+        await asyncio.gather(streaming.finish(LAST_OUTPUT_SECONDS), self._hold.pass_on(LAST_OUTPUT_SECONDS))
         if command.nodes is not None:
             ending = await self._with_nodes(folder, ending)
         if ending.outcome is Outcome.COMPLETE and files:
@@ -134,6 +135,19 @@ class Attempt:
                 # The command may not have written what it should have: another try may do.
                 return replace(ending, outcome=Outcome.RESET, reason=str(error))
         return ending
+
+    def _fitted_out(self, command: Command, nodes: OnNodes | None, folder: Folder) -> Command:
+        """The command with what it needs in its folder.
+
+        Raises:
+            MachineTrouble: the disk would not have that.
+        """
+        try:
+            if nodes is not None:
+                return sent_out(command, nodes, self._plan.nodes, folder)
+            return with_programs(command, folder)
+        except OSError as error:
+            raise MachineTrouble(str(error)) from error
 
     async def _run(self, command: Command, folder: Folder) -> Ending:
         if not command.image:

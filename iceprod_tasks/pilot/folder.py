@@ -1,4 +1,4 @@
-"""The fresh folder of one attempt: where it works, its temporary files, and what it printed."""
+"""The fresh folder of one attempt: where it works, its temporary files, what it printed and what it says."""
 
 import contextlib
 import os
@@ -14,6 +14,8 @@ END_BYTES = 64 * 1024
 class Folder:
     """`work/` is the command's working directory, `tmp/` its TMPDIR; `stdout` and `stderr` stand beside them.
 
+    In `bin/` are the programs by which it speaks of itself; what they are told they leave in `spool/`.
+
     Output goes to files, never to pipes: nothing blocks when nobody reads, and a process left in the background
     holds up nobody. The pilot keeps the files open, so what was printed can be read even if the task removed them.
     """
@@ -22,8 +24,10 @@ class Folder:
         self.path = path
         self.work = path / 'work'
         self.tmp = path / 'tmp'
-        self.work.mkdir()
-        self.tmp.mkdir()
+        self.programs = path / 'bin'
+        self.spool = path / 'spool'
+        for folder in (self.work, self.tmp, self.programs, self.spool):
+            folder.mkdir()
         # Appending, so that a task that truncates or reopens its own output leaves no holes.
         self.stdout: IO[bytes] = (path / 'stdout').open('ab+', buffering=0)
         self.stderr: IO[bytes] = (path / 'stderr').open('ab+', buffering=0)

@@ -11,6 +11,7 @@ from typing import Self
 
 from iceprod_tasks.client import (
     AsyncClient,
+    BadRequest,
     Claim,
     ClientError,
     Conflict,
@@ -22,7 +23,11 @@ from iceprod_tasks.client import (
     Phase,
     Resources,
     Retry,
+    TooLarge,
 )
+from iceprod_tasks.pilot.said import Portion, Said
+from iceprod_tasks.pilot.spool import Saying
+from iceprod_tasks.pilot.waiting import pause
 from iceprod_tasks.pilot.warden import clock
 
 log = logging.getLogger(__name__)
@@ -69,7 +74,8 @@ class Hold:
         self.lost = False
         self.phase: Phase = 'provisioning'
         self._untold: list[tuple[Phase, float]] = []
-        self._news = asyncio.Event()
+        self._said = Said(claim.task.get('steps', {}).get('total', 1))
+        self._news, self._hurry, self._tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.resources: Callable[[], Resources | None] = lambda: None
         self._client = client.retrying(0)
         self._stop = stop
@@ -102,6 +108,30 @@ class Hold:
         self._untold.append((phase, clock()))
         self._news.set()
 
+    def hear(self, saying: Saying) -> None:
+        """Take up what the task says of itself; the service hears of it soon."""
+        self._said.add(saying)
+        self._news.set()
+
+    async def pass_on(self, seconds: float) -> None:
+        """Tell the service now what the task has said last, as long as the task is ours.
+
+        Args:
+            seconds: how long to try.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self._said and not self.lost:
+                    self._hurry.set()
+                    self._tried.clear()
+                    await self._tried.wait()
+        except TimeoutError:
+            log.warning('%s: the last of what it said could not be sent', self._words, extra={'action': 'messages'})
+        if self._said.left_out:
+            many = '%s: it said more than could be sent: %d messages were left out'
+            log.warning(many, self._words, self._said.left_out, extra={'action': 'messages'})
+        self._hurry.clear()
+
     @property
     def past_phases(self) -> list[PastPhase]:
         """The phases of which the service has not heard."""
@@ -118,32 +148,49 @@ class Hold:
         retry = Retry(seconds=None, longest_seconds=min(5.0, self._lease_seconds / 10))
         rest_seconds, unanswered = self._first_rest_seconds, 0
         while not self.lost:
-            await self._rest(rest_seconds)
+            await self._rest(rest_seconds, heed_news=not unanswered)
             sent_at, told = clock(), len(self._untold)
+            # What follows a heartbeat that failed carries nothing that it might have failed for: the lease comes first.
+            portion = Portion() if unanswered else self._said.portion()
             try:
-                async with asyncio.timeout(min(LONGEST_ANSWER_SECONDS, self._lease_seconds / 3)):
-                    answer = await self._client.heartbeat(
-                        self.claim, phase=self.phase, resources=self.resources(), phases=self.past_phases
-                    )
+                answer = await self._answer(portion)
             except (ClientError, TimeoutError) as error:
                 if _says_lost(error):
                     self._end(f'not ours any more: {error}', lost=True)
+                if isinstance(error, BadRequest | TooLarge):
+                    self._said.settle(portion)
                 log.log(logging.DEBUG if unanswered else logging.WARNING, '%s: heartbeat: %s', self._words, _why(error))
                 rest_seconds = retry.delay(unanswered) or 0.0
                 unanswered += 1
             else:
                 del self._untold[:told]
+                self._said.settle(portion)
                 self._heed(answer, sent_at)
                 rest_seconds, unanswered = self._rest_seconds(answer['again_in']), 0
+            self._tried.set()
 
-    async def _rest(self, seconds: float) -> None:
+    async def _answer(self, portion: Portion) -> Heartbeat:
+        async with asyncio.timeout(min(LONGEST_ANSWER_SECONDS, self._lease_seconds / 3)):
+            return await self._client.heartbeat(
+                self.claim,
+                progress=portion.steps,
+                phase=self.phase,
+                resources=self.resources(),
+                phases=self.past_phases,
+                messages=portion.messages,
+            )
+
+    async def _rest(self, seconds: float, *, heed_news: bool) -> None:
         """Rest before the next heartbeat, not for long where there is news. What is over at once needs none."""
         began = clock()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        left_seconds = seconds - (clock() - began)
-        await asyncio.sleep(max(0.0, min(left_seconds, NEWS_SECONDS)))
+        if self._said:  # not all of it has gone with the last one
+            self._news.set()
+        if heed_news:
+            await pause(self._news, seconds)
+            left_seconds = seconds - (clock() - began)
+            await pause(self._hurry, max(0.0, min(left_seconds, NEWS_SECONDS)))
+        else:
+            await asyncio.sleep(seconds)
         self._news.clear()  # all of it goes with the heartbeat that follows
 
     def _heed(self, answer: Heartbeat, sent_at: float) -> None:
@@ -174,6 +221,7 @@ class Hold:
             return
         self.reason, self.lost = reason, lost
         if lost:
+            self._tried.set()
             self._work_until(0.0)
         self.ended.set()
 

@@ -18,7 +18,7 @@ from iceprod_tasks.domain.images import Kind
 from iceprod_tasks.pilot.boxes import After, Box, NoContainers, Order, ask, gpus
 from iceprod_tasks.pilot.cgroups import MEMORY_HEADROOM, MOST_PROCESSES
 from iceprod_tasks.pilot.command import Command, WrongConfig
-from iceprod_tasks.pilot.folder import end_of
+from iceprod_tasks.pilot.folder import Folder, end_of
 from iceprod_tasks.pilot.limits import Limits
 from iceprod_tasks.pilot.machine import BYTES_IN_GB
 from iceprod_tasks.pilot.warden import KILLED
@@ -60,12 +60,14 @@ class Podman:
         self._environment = environment
         self._controllers: frozenset[str] | None = None
         self._runtime = ''
+        self._adds_to_path = False
 
     async def look(self) -> None:
-        """See which limits it can set here."""
+        """See which limits it can set here, and whether it is new enough to add to the PATH of an image."""
         if self._controllers is None:
             answer = await self.ask('info', '--format', '{{.Host.OCIRuntime.Path}}\n{{json .Host.CgroupControllers}}')
             self._runtime, _, controllers = answer.partition('\n')
+            self._adds_to_path = '--env-merge' in await self.ask('run', '--help')
             self._controllers = frozenset(json.loads(controllers) or ())
 
     def box(self, order: Order) -> 'PodmanBox':
@@ -119,10 +121,9 @@ class Podman:
         if os.geteuid() != 0:
             # Files of anybody else could not be removed afterwards.
             yield '--userns=keep-id'
-        for folder in (order.folder.work, order.folder.tmp):
-            if set(str(folder)) & set(',"\n'):
-                raise NoContainers(f'podman cannot mount the folder {folder}')
-            yield from ('--mount', f'type=bind,src={folder},dst={folder}')
+        yield from _mounts(order.folder)
+        if 'PATH' not in order.command.environment and self._adds_to_path:
+            yield from ('--env-merge', f'PATH={order.folder.programs}:${{PATH}}')
         yield from ('--workdir', str(order.folder.work))
         if init := _init():
             yield from ('--init', '--init-path', init)
@@ -181,6 +182,14 @@ class PodmanBox(Box):
 
     def _init_failed(self) -> bool:
         return _NO_COMMAND.search(end_of(self._folder.stderr)) is not None
+
+
+def _mounts(folder: Folder) -> Iterator[str]:
+    if set(str(folder.work)) & set(',"\n'):
+        raise NoContainers(f'podman cannot mount the folder {folder.work}')
+    for place in (folder.work, folder.tmp, folder.spool):
+        yield from ('--mount', f'type=bind,src={place},dst={place}')
+    yield from ('--mount', f'type=bind,src={folder.programs},dst={folder.programs},ro=true')
 
 
 def own_label() -> str:

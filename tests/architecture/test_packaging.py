@@ -61,6 +61,7 @@ def test_a_wheel_carries_them(checkout: Path, tmp_path: Path) -> None:
     assert place.is_relative_to(installed)
     assert names == IN_REPOSITORY
     assert (installed / 'iceprod_tasks' / 'py.typed').exists()
+    assert (installed / 'iceprod_tasks' / 'pilot' / 'sh' / 'iceprod-task').exists()
     assert not (installed / 'tests').exists()
 
 

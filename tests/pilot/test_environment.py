@@ -11,11 +11,12 @@ from tests.pilot.fake_service import FakeService
 
 
 async def test_a_task_knows_who_it_is(service: FakeService, fly: Fly) -> None:
-    service.add('env | grep ^ICEPROD_ | sort')
+    service.add('env | grep ^ICEPROD_ | sort; cd ../spool; pwd')
 
     [report] = await fly()
 
-    assert report['stdout'].splitlines() == [
+    *variables, spool = report['stdout'].splitlines()
+    assert variables == [
         'ICEPROD_DATASET_ID=d1',
         'ICEPROD_JOB_ID=j7',
         'ICEPROD_JOB_INDEX=7',
@@ -24,6 +25,7 @@ async def test_a_task_knows_who_it_is(service: FakeService, fly: Fly) -> None:
         'ICEPROD_TASK_ID=t0',
         'ICEPROD_TASK_INDEX=0',
         'ICEPROD_TASK_NAME=task0',
+        f'ICEPROD_TASK_SPOOL={spool}',
     ]
 
 

@@ -107,16 +107,31 @@ def open_plain(root: Path, parts: Sequence[str]) -> IO[bytes]:
         OSError: it cannot be read.
     """
     with _folder_of(root, parts, make=False) as folder:
-        # Looked at before it is opened, as the opening alone can set off a device.
-        _refuse_unless_plain(folder, parts[-1], or_nothing=False)
-        try:
-            file = os.fdopen(os.open(parts[-1], _READ, dir_fd=folder), 'rb', buffering=0)
-        except OSError as error:
-            _refuse_unless_plain(folder, parts[-1], or_nothing=False)
-            raise error
+        return open_plain_in(folder, parts[-1])
+
+
+def open_plain_in(folder: int, name: str) -> IO[bytes]:
+    """Open a plain file of an open folder for reading.
+
+    Args:
+        folder: the descriptor of the folder.
+        name: of the file, without any folder.
+
+    Raises:
+        Outside: it is no plain file.
+        FileNotFoundError: it is not there.
+        OSError: it cannot be read.
+    """
+    # Looked at before it is opened, as the opening alone can set off a device.
+    _refuse_unless_plain(folder, name, or_nothing=False)
+    try:
+        file = os.fdopen(os.open(name, _READ, dir_fd=folder), 'rb', buffering=0)
+    except OSError as error:
+        _refuse_unless_plain(folder, name, or_nothing=False)
+        raise error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise Outside(f'{parts[-1]!r} is no plain file')
+        raise Outside(f'{name!r} is no plain file')
     return file
 
 

@@ -21,7 +21,23 @@ from iceprod_tasks.pilot.limits import Limits
 from iceprod_tasks.pilot.process import End, Process
 from iceprod_tasks.pilot.warden import clock
 
-APPLETS = ('sh', 'cat', 'dd', 'env', 'ls', 'pwd', 'sleep', 'touch', 'mkdir', 'chmod', 'true', 'printf', 'mv', 'setsid')
+APPLETS = (
+    'sh',
+    'cat',
+    'head',
+    'dd',
+    'env',
+    'ls',
+    'pwd',
+    'sleep',
+    'touch',
+    'mkdir',
+    'chmod',
+    'true',
+    'printf',
+    'mv',
+    'setsid',
+)
 RUN_OPTIONS = ('--network', 'none')
 
 

@@ -75,3 +75,5 @@ async def test_an_older_program_is_asked_for_what_it_knows(
 
     assert box.command.environment[f'{prefix}A'] == 'two\nlines'
     assert ('--no-eval' in box.command.argv) == no_eval
+    assert box.command.environment[f'{prefix}PREPEND_PATH'] == str(folder.programs)
+    assert {str(folder.spool), f'{folder.programs}:{folder.programs}:ro'} <= set(box.command.argv)

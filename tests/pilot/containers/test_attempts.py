@@ -11,6 +11,10 @@ from iceprod_tasks.pilot.limits import limits_of
 from tests.pilot.conftest import OFFER, Fly
 from tests.pilot.containers.conftest import RUN_OPTIONS, Site, program
 from tests.pilot.fake_service import FakeService
+from tests.pilot.test_task_messages import messages, steps
+
+DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+"""Of an image that says nothing of it."""
 
 
 @pytest.fixture
@@ -25,6 +29,27 @@ async def test_a_task_runs_in_the_container_of_its_image(service: FakeService, f
 
     assert (report['action'], report['exit_code']) == ('complete', 0)
     assert report['stdout'] == 't0\n/bin/busybox\nfile\n'
+
+
+@pytest.mark.parametrize('env', [None, {'PATH': '/sbin:/bin'}])
+async def test_a_task_in_a_container_finds_the_programs_and_speaks_by_them(
+    service: FakeService, fly: Fly, rules: ContainerRules, env: dict[str, str] | None
+) -> None:
+    service.add(
+        'iceprod-task-message in a box; iceprod-task-progress 1/2; iceprod-task-progress +1; '
+        'echo x | iceprod-task-message --result -; echo > ../bin/mine; echo $PATH',
+        image='box', env=env,
+    )  # fmt: skip
+
+    [report] = await fly(containers=rules)
+
+    assert (report['action'], messages(service), steps(service)[-1]) == (
+        'complete',
+        [{'mtype': 'notification', 'text': 'in a box'}, {'mtype': 'result', 'result': 'x'}],
+        (2, 2),
+    )
+    assert 'Read-only file system' in report['stderr']
+    assert report['stdout'].strip().partition(':')[2] == (env or {'PATH': DEFAULT_PATH})['PATH']
 
 
 async def test_files_come_into_the_container_and_out_of_it(

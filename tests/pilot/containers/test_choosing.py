@@ -17,6 +17,7 @@ STAND_IN = """#!/bin/sh
 case "$*" in
     *--version) echo "{name} version 1.3.0" ;;
     "exec --help") echo "  --no-eval   do not evaluate" ;;
+    *"run --help"*) echo '{help}' ;;
     *info*) echo runc; echo '{controllers}' ;;
     *) exit 1 ;;
 esac
@@ -36,10 +37,12 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 def install(tmp_path: Path) -> Install:
     """Makes stand-ins that answer a few questions and run nothing; an environment with them on PATH."""
 
-    def make(*names: str, controllers: str = '["cpu", "memory", "pids"]') -> dict[str, str]:
+    def make(
+        *names: str, controllers: str = '["cpu", "memory", "pids"]', help_text: str = '--env-merge'
+    ) -> dict[str, str]:
         (place := tmp_path / 'bin').mkdir()
         for name in names:
-            (place / name).write_text(STAND_IN.format(name=name, controllers=controllers))
+            (place / name).write_text(STAND_IN.format(name=name, controllers=controllers, help=help_text))
             (place / name).chmod(0o755)
         return {'PATH': f'{place}:/usr/bin:/bin' if names else str(place), 'HOME': '/h', 'SECRET': 's'}
 
@@ -106,6 +109,17 @@ async def test_an_image_goes_to_a_program_that_knows_its_kind(
     assert image in argv
 
 
+@pytest.mark.parametrize(('help_text', 'added'), [('--env-merge', True), ('', False)])
+async def test_only_a_podman_that_knows_how_adds_to_the_path_of_an_image(
+    folder: Folder, install: Install, help_text: str, added: bool
+) -> None:
+    containers = Containers(ContainerRules(), install('podman', help_text=help_text))
+
+    argv = await argv_of(containers, folder, 'box')
+
+    assert (f'PATH={folder.programs}:${{PATH}}' in argv) == added
+
+
 async def test_a_kind_that_nothing_here_knows_is_left_to_other_pilots(folder: Folder, install: Install) -> None:
     containers = Containers(ContainerRules(image_roots=(folder.path,)), install('podman'))
 
@@ -154,7 +168,8 @@ async def test_apptainer_is_asked_for_a_clean_container(folder: Folder, install:
     work, tmp = str(folder.work), str(folder.tmp)
     assert box.command.argv[1:] == (
         '--quiet', 'exec', '--containall', '--no-privs',
-        '--pwd', work, '--home', work, '--bind', work, '--bind', tmp, '--no-eval',
+        '--pwd', work, '--home', work, '--bind', work, '--bind', tmp,
+        '--bind', str(folder.spool), '--bind', f'{folder.programs}:{folder.programs}:ro', '--no-eval',
         '--nv', '--bind', '/data', 'docker://box', 'echo', '-a',
     )  # fmt: skip
     assert {name: value for name, value in box.command.environment.items() if name != 'PATH'} == {
@@ -163,6 +178,7 @@ async def test_apptainer_is_asked_for_a_clean_container(folder: Folder, install:
         'APPTAINERENV_A': '$(id)',
         'APPTAINERENV_CUDA_VISIBLE_DEVICES': '1',
         'APPTAINERENV_TMPDIR': tmp,
+        'APPTAINERENV_PREPEND_PATH': str(folder.programs),
     }
 
 
@@ -170,7 +186,7 @@ async def test_podman_sets_the_limits_that_cgroups_allow_here(folder: Folder, in
     environment, limits = install('podman'), Limits(memory_gb=2, disk_gb=1, cpu=1.5)
     able = await argv_of(Containers(ContainerRules(), environment), folder, 'box', limits)
     podman = Path(environment['PATH'].split(':')[0]) / 'podman'
-    podman.write_text(STAND_IN.format(name='podman', controllers='null'))
+    podman.write_text(STAND_IN.format(name='podman', controllers='null', help=''))
     unable = await argv_of(Containers(ContainerRules(), environment), folder, 'box', limits)
 
     given = able[able.index('--pids-limit') :]
