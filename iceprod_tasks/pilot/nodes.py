@@ -135,6 +135,7 @@ def sent_out(command: Command, on: OnNodes, rules: NodeRules, folder: Folder) ->
             'connect_timeout_seconds': on.connect_timeout_seconds,
             'ssh_options': rules.ssh_options,
             'results': str(folder.path / _RESULTS),
+            'spool': str(folder.spool),
             'text_bytes': _TEXT_BYTES,
         })
     )  # fmt: skip

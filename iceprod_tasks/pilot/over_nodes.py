@@ -19,15 +19,17 @@ from iceprod_tasks.fanout.running import Outcome, Outcomes
 TIMED_OUT = 124
 """The exit code where time was over on a node, as `timeout` has it."""
 FAILED = 1
+TELL_SECONDS = 0.5
 
 
 async def over_nodes(spec: dict[str, Any]) -> Outcomes:
     """Run a command on nodes.
 
     Args:
-        spec: command, nodes, fanout, timeout_seconds, connect_timeout_seconds, ssh_options and text_bytes.
+        spec: command, nodes, fanout, timeout_seconds, connect_timeout_seconds, ssh_options, text_bytes and spool.
     """
     outcomes = Outcomes()
+    telling = asyncio.ensure_future(_tell(outcomes, len(spec['nodes']), Path(spec['spool'])))
     limits = fanout.Limits(
         fanout=spec['fanout'], timeout_seconds=spec['timeout_seconds'], output_bytes=spec['text_bytes']
     )
@@ -40,6 +42,8 @@ async def over_nodes(spec: dict[str, Any]) -> Outcomes:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await running
+    telling.cancel()
+    _leave(outcomes, len(spec['nodes']), Path(spec['spool']))
     return outcomes
 
 
@@ -65,8 +69,29 @@ def exit_code(outcomes: Outcomes, nodes: int) -> int:
     """The largest exit code; where a node has none, because its time was over or it was not reached, at least one."""
     codes = [each.code for each in outcomes.by_node.values() if each.code is not None]
     codes += [TIMED_OUT] * bool(outcomes.timed_out)
-    ended = sum(each.code is not None or each.timed_out for each in outcomes.by_node.values())
-    return max([*codes, FAILED] if ended < nodes else codes)
+    return max([*codes, FAILED] if _ended(outcomes) < nodes else codes)
+
+
+def _ended(outcomes: Outcomes) -> int:
+    """On how many nodes it has ended, but for those that it was ended on from here."""
+    return sum(each.code is not None or each.timed_out for each in outcomes.by_node.values())
+
+
+async def _tell(outcomes: Outcomes, nodes: int, spool: Path) -> None:
+    """Tell the pilot how many nodes have ended, until cancelled."""
+    told = -1
+    while True:
+        if len(outcomes.by_node) != told:
+            told = len(outcomes.by_node)
+            _leave(outcomes, nodes, spool)
+        await asyncio.sleep(TELL_SECONDS)
+
+
+def _leave(outcomes: Outcomes, nodes: int, spool: Path) -> None:
+    """Leave the steps of the task in the spool, as its own programs do."""
+    with contextlib.suppress(OSError):  # of no more use than the results, which want the disk as well
+        (spool / '.nodes').write_text(f'completed={_ended(outcomes)}\0total={nodes}\0')
+        (spool / '.nodes').replace(spool / 'nodes')
 
 
 def _told(outcome: Outcome, text_bytes: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tests.fanout.conftest import Marked, marked  # noqa: F401 - a fixture
 from tests.fanout.sshd import Sshd, sshd
 from tests.pilot.conftest import ENVIRONMENT, Fly
 from tests.pilot.fake_service import FakeService
+from tests.pilot.test_task_messages import steps
 
 
 @pytest.fixture(scope='module')
@@ -60,6 +61,19 @@ async def test_a_command_runs_on_each_node_and_equal_results_are_told_once(
     assert sorted(group['nodes']) == ['n1', 'n2', 'n3', 'n4']
     assert alone(group) == (0, False, 'same', "it's t0")
     assert (group['stdout_bytes'], group['stderr_bytes']) == (4, 7)
+
+
+async def test_the_steps_of_the_task_are_the_nodes_on_which_it_has_ended(
+    service: FakeService, fly: Fly, rules: NodeRules
+) -> None:
+    # All names are this machine: who comes first to the folder ends at once.
+    service.add('mkdir a && exit; sleep 1.5', nodes='n[1-3]')
+
+    await fly(nodes=rules)
+
+    told = steps(service)
+    assert told[-1] == (3, 3)
+    assert (1, 3) in told
 
 
 async def test_of_four_nodes_one_fails_and_one_times_out(service: FakeService, fly: Fly, rules: NodeRules) -> None:
