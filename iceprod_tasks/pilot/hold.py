@@ -74,7 +74,7 @@ class Hold:
         self.lost = False
         self.phase: Phase = 'provisioning'
         self._untold: list[tuple[Phase, float]] = []
-        self._said = Said(claim.task.get('steps', {}).get('total', 1))
+        self._said = Said((claim.task.get('steps') or {'total': 1})['total'])
         self._news, self._hurry, self._tried = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.resources: Callable[[], Resources | None] = lambda: None
         self._client = client.retrying(0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -216,6 +217,19 @@ async def test_a_lost_task_says_nothing_more(service: FakeService, fly: Fly) -> 
 
     assert await fly(heartbeat_seconds=0.2) == []
     assert messages(service) == []
+
+
+async def test_a_task_that_is_lost_while_its_last_words_are_sent_is_not_waited_for(
+    service: FakeService, fly: Fly
+) -> None:
+    service.add('iceprod-task-message last')
+    service.orders['t0'] = LOST
+    began = time.monotonic()
+
+    await fly()
+
+    assert len(service.beats) == 1
+    assert time.monotonic() - began < 4
 
 
 async def test_a_service_that_is_away_at_the_end_is_not_waited_for_long(
