@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx2
 import pymongo
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pymongo.asynchronous.database import AsyncDatabase
 
 from iceprod_tasks.actions.service import Service
@@ -21,6 +22,10 @@ from iceprod_tasks.server import Running, running
 from iceprod_tasks.settings import Settings
 from iceprod_tasks.storage import embedded
 from tests.leaks import Listener
+
+# How long an example takes says more about what else this machine does.
+hypothesis_settings.register_profile('any time', deadline=None)
+hypothesis_settings.load_profile('any time')
 
 DRIVER = os.environ.get('MONGODB_DRIVER', 'motor')
 """What the service under test uses; `scripts/test` runs a part of the suite on the other one."""
