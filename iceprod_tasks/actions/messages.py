@@ -119,13 +119,15 @@ async def read_messages(service: Service, task_id: str, choice: Choice) -> tuple
     kept = task.get('messages') or []
     reports = {report['message_id']: report for report in await service.store.messages.reports(task_id)}
     told = [shown(task_id, message, reports.pop(message.get('message_id', ''), None)) for message in kept]
-    if not task.get('message_count'):
-        # The release before has left its messages beside the task only.
-        told = [shown(task_id, _of_old(report)) for report in reports.values()]
+    dropped = (task.get('message_count') or 0) - len(kept)
+    if not dropped:
+        # What is left are reports that the release before has taken: it has left nothing in the task.
+        told += [shown(task_id, _of_old(report)) for report in reports.values()]
+        told.sort(key=lambda message: message['when'])
     wanted = [message for message in told if message['mtype'] in choice.types]
     if choice.after is not None:
         wanted = [message for message in wanted if message['when'] > choice.after]
-    return wanted[: choice.limit or None], (task.get('message_count') or 0) - len(kept)
+    return wanted[: choice.limit or None], dropped
 
 
 async def list_messages(service: Service, dataset_id: str, choice: Choice) -> AsyncIterator[Message]:

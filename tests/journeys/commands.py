@@ -15,6 +15,7 @@ from tests.leaks import leaks_in
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / 'docs' / 'examples' / 'primes.json'
 COMMAND = [sys.executable, '-m', 'iceprod_tasks.cli.main']
+DESCRIBE = [sys.executable, '-m', 'iceprod_tasks.cli.vp_describe_task']
 
 
 def free_port() -> int:

@@ -87,6 +87,7 @@ def said(place: str) -> dict[str, Any]:
         'claim_id': CLAIM_IDS[place], 'task_id': known['task_id'], 'dataset_id': known['dataset_id'], 'data': 'x',
         'host': 'somewhere', 'epoch': 1, 'pieces': [{'stream': 'stdout', 'offset': 0, 'data': 'aaaa'}],
         'cluster': 'local', 'results': [{'group': 0, 'part': 0, 'nodes': ['n1']}], 'drain': True,
+        'mtype': 'silent', 'text': 'x', 'total': 2,
         'reports': [{'task_id': known['task_id'], 'action': 'complete', 'claim_id': CLAIM_IDS[place]}],
     }  # fmt: skip
 
@@ -125,7 +126,8 @@ def _documents(place: str, owner: str) -> dict[str, dict[str, Any]]:
         'claims': [CLAIM_IDS[place]], 'epoch': 1, 'lease_seconds': 60.0, 'claimed_by': HOLDERS[place],
     }  # fmt: skip
     message = {
-        'message_id': place, 'task_id': task_id, 'dataset_id': dataset_id, 'when': _NOW, 'mtype': 'error', 'action': 'reset',
+        'message_id': place, 'task_id': task_id, 'dataset_id': dataset_id, 'when': _NOW, 'mtype': 'error',
+        'action': 'reset',
     }  # fmt: skip
     log = {'log_id': known['log_id'], 'name': 'log', 'data': place, 'timestamp': _NOW}
     stat = {'task_stat_id': known['task_stat_id'], 'create_date': _NOW, 'stats': {}}

@@ -10,6 +10,7 @@ import pytest
 
 from iceprod_tasks.domain.messages import KEPT_AT_MOST, KEPT_BYTES, MESSAGE_TYPES
 from tests.conftest import Answer, Api
+from tests.dialects.vappio.conftest import serving
 from tests.rest.test_outputs import LATER, MINE, claimed
 
 ID = 'a' * 32
@@ -322,6 +323,15 @@ async def test_long_ones_make_room_before_they_are_too_many(api: Api) -> None:
     assert KEPT_BYTES - 40_000 < sum(len(each.encode()) for each in kept) <= KEPT_BYTES
 
 
+async def test_operators_say_how_many(mongodb_url: str, database_name: str) -> None:
+    async with serving(mongodb_url, database_name, max_messages=2) as api:
+        task_id = await api.add_task()
+        for number in range(4):
+            await say(api, task_id, text=str(number))
+
+        assert await texts(api, task_id) == ['2', '3']
+
+
 # What reports and changes of the status leave.
 
 
@@ -353,6 +363,18 @@ async def test_a_failed_try_leaves_an_error(api: Api, action: str, name: str) ->
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(('said', 'text'), [({'exit_code': 0}, 'exit code 0'), ({}, 'reset')])
+async def test_an_error_without_a_reason_has_the_exit_code_or_what_was_done(
+    api: Api, said: dict[str, int], text: str
+) -> None:
+    task_id = await claimed(api)
+
+    await api('POST', f'/tasks/{task_id}/task_actions/reset', {'claim_id': MINE, **said})
+
+    (told,) = await messages(api, task_id)
+    assert told['text'] == text
+
+
 async def test_reports_that_come_together_leave_their_own(api: Api) -> None:
     ids = [await api.add_task() for _ in range(3)]
     batch = await api('POST', '/task_actions/process', {'claim_id': MINE, 'num_tasks': 3})
@@ -367,6 +389,22 @@ async def test_reports_that_come_together_leave_their_own(api: Api) -> None:
     told = [(await messages(api, report['task_id']))[0] for report in reports]
     assert len(ids) == 3
     assert [(each['text'], each['stacktrace']) for each in told] == [(f'r{n}', f's{n}') for n in range(3)]
+
+
+async def test_a_report_that_says_nothing_leaves_nothing_beside_others_that_do(api: Api) -> None:
+    for _ in range(4):
+        await api.add_task()
+    batch = await api('POST', '/task_actions/process', {'claim_id': MINE, 'num_tasks': 4})
+    reports = [
+        {'task_id': task['task_id'], 'claim_id': task['claim_id'], 'action': 'complete'}
+        | ({'stdout': f'{place}'} if place % 2 else {})
+        for place, task in enumerate(batch.body['tasks'])
+    ]
+
+    await api('POST', '/task_actions/report', {'reports': reports})
+
+    told = [[each['result'] for each in await messages(api, report['task_id'])] for report in reports]
+    assert told == [[], ['1'], [], ['3']]
 
 
 async def test_a_task_that_is_handed_back_leaves_a_notification(api: Api) -> None:
@@ -396,11 +434,38 @@ async def test_messages_of_the_release_before_are_still_read(api: Api) -> None:
     report = {'message_id': ID, 'task_id': task_id, 'dataset_id': 'd1', 'mtype': 'error', 'action': 'reset'}
     words = {'reason': 'it broke', 'exit_code': 1, 'stdout': '', 'stderr': 'a trace\n', 'epoch': 1, 'when': when}
     await api.database.messages.insert_one({**report, **words})
+    await say(api, task_id, text='of this release')
 
-    (told,) = await messages(api, task_id)
+    told, newer = await messages(api, task_id)
 
     assert (told['text'], told['name'], told['stacktrace']) == ('it broke', 'reset', 'a trace')
+    assert newer['text'] == 'of this release'
     assert told['timestamp'] == told['when'] == '2026-11-01T12:00:00.000000'
+
+
+async def test_a_report_whose_message_has_made_room_does_not_come_back(api: Api) -> None:
+    task_id = await claimed(api)
+    await api('POST', f'/tasks/{task_id}/task_actions/reset', {'claim_id': MINE, 'reason': 'it broke'})
+    await api.database.tasks.update_one({'task_id': task_id}, {'$set': {'messages': []}})
+
+    answer = await api('GET', f'/tasks/{task_id}/messages')
+
+    assert answer.body == {'messages': [], 'dropped': 1}
+
+
+@pytest.mark.parametrize(('then', 'mtype'), [('suspend', 'notification'), ('cancel', 'error')])
+@pytest.mark.parametrize('report', ['reset', 'hand_back'])
+async def test_a_try_that_was_stopped_leaves_an_error_only_where_that_is_its_end(
+    api: Api, then: str, mtype: str, report: str
+) -> None:
+    dataset_id = await api.add_dataset([{'name': 'gen', 'command': 'true'}])
+    task_id = await claimed(api, task_id=await api.add_task(dataset_id=dataset_id))
+    await api('POST', f'/datasets/{dataset_id}/task_actions/{then}', {'tasks': [task_id]})
+
+    await api('POST', f'/tasks/{task_id}/task_actions/{report}', {'claim_id': MINE, 'reason': 'asked to stop'})
+
+    (told,) = await messages(api, task_id)
+    assert (told['mtype'], told['text']) == (mtype, 'asked to stop')
 
 
 # How far it is.
@@ -456,6 +521,15 @@ async def test_progress_with_a_key_is_made_once(api: Api) -> None:
         await api('POST', f'/tasks/{task_id}/progress', {'add': 1}, headers=KEY)
 
     assert (await api.task(task_id))['steps']['completed'] == 1
+
+
+async def test_steps_have_an_end(api: Api) -> None:
+    task_id = await api.add_task()
+
+    for _ in range(2):
+        answer = await api('POST', f'/tasks/{task_id}/progress', {'add': 10**15})
+
+    assert answer.body['completed'] == 10**15
 
 
 async def test_the_task_is_changed_by_what_is_said_of_it(api: Api) -> None:
