@@ -35,12 +35,19 @@ class StandIn:
 
     def read(self) -> dict[str, Any]:
         """All that is known."""
-        return dict(json.loads((self.folder / 'queue.json').read_text()))
+        with (self.folder / 'queue.json').open() as opened:
+            # A command may be in the middle of writing it.
+            fcntl.flock(opened, fcntl.LOCK_SH)
+            return dict(json.load(opened))
 
     def write(self, **changes: Any) -> None:
         """Set parts of it."""
-        old = self.read() if (self.folder / 'queue.json').exists() else {}
-        (self.folder / 'queue.json').write_text(json.dumps({**old, **changes}))
+        with (self.folder / 'queue.json').open('a+') as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            opened.seek(0)
+            old = json.loads(opened.read() or '{}')
+            opened.truncate(0)
+            json.dump({**old, **changes}, opened)
 
     def feel(self, **moods: str) -> None:
         """Give commands moods, words with spaces between them, one a call."""
