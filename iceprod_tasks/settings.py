@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
+from iceprod_tasks.addresses import LOCAL, keeps_secrets, read_clusters
 from iceprod_tasks.domain.callers import ROLES, is_name
 from iceprod_tasks.domain.claim_rules import read_rules
-from iceprod_tasks.domain.clusters import LOCAL, read_clusters
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.messages import KEPT_AT_MOST
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
@@ -24,7 +23,6 @@ from iceprod_tasks.domain.retention import LONGEST_DAYS
 MINIMUM_SECRET_BYTES = 32
 LONGEST_IDEMPOTENCY_HOURS = 8760.0
 DRIVERS = ('motor', 'pymongo')
-_THIS_MACHINE = ('127.0.0.1', '::1', 'localhost')
 _MIB = 1024 * 1024
 _ORIGIN = re.compile(r'https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?')
 """As browsers write it."""
@@ -240,17 +238,6 @@ class Settings:
         if len(kept) < MINIMUM_SECRET_BYTES:
             raise CannotStart(f'the token secret in {path} is too short; remove the file to have a new one made')
         return kept
-
-
-def keeps_secrets(url: str) -> bool:
-    """Whether nobody between us and an address can listen, or speak in its place, and it has no secret itself."""
-    try:
-        parts = urlsplit(url)
-        private = parts.scheme == 'https' or (parts.scheme == 'http' and parts.hostname in _THIS_MACHINE)
-        # A password in an address would stand in logs.
-        return private and bool(parts.hostname) and parts.username is None and not parts.query
-    except ValueError:
-        return False
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:

@@ -148,6 +148,8 @@ def _effects(row: Transition) -> Iterator[str]:
         yield 'claim opened, epoch +1' if row.claim is ClaimEffect.OPEN else 'claim closed'
     if row.outcome is not Outcome.KEEP:
         yield f'outcome {row.outcome.value or "cleared"}'
+    if row.tells:
+        yield f'leaves {"an error" if row.tells == "error" else f"a {row.tells}"}'
 
 
 class StatusDrawing(SphinxDirective):

@@ -117,17 +117,17 @@ async def read_messages(service: Service, task_id: str, choice: Choice) -> tuple
     if task is None:
         raise NotFound('Task not found')
     kept = task.get('messages') or []
-    reports = {report['message_id']: report for report in await service.store.messages.reports(task_id)}
-    told = [shown(task_id, message, reports.pop(message.get('message_id', ''), None)) for message in kept]
+    wanted = [message for message in kept if choice.has(message)]
+    # Outputs are long: who follows a task does not read those again and again that it has seen.
+    seen = [message.get('message_id', '') for message in kept if not choice.has(message)]
+    reports = {report['message_id']: report for report in await service.store.messages.reports(task_id, seen)}
+    told = [shown(task_id, message, reports.pop(message.get('message_id', ''), None)) for message in wanted]
     dropped = (task.get('message_count') or 0) - len(kept)
     if not dropped:
         # What is left are reports that the release before has taken: it has left nothing in the task.
-        told += [shown(task_id, _of_old(report)) for report in reports.values()]
+        told += [shown(task_id, _of_old(report)) for report in reports.values() if choice.has(report)]
         told.sort(key=lambda message: message['when'])
-    wanted = [message for message in told if message['mtype'] in choice.types]
-    if choice.after is not None:
-        wanted = [message for message in wanted if message['when'] > choice.after]
-    return wanted[: choice.limit or None], dropped
+    return told[: choice.limit or None], dropped
 
 
 async def list_messages(service: Service, dataset_id: str, choice: Choice) -> AsyncIterator[Message]:

@@ -7,33 +7,27 @@ Everything a program needs is imported from here.
 """
 
 from iceprod_tasks.client.async_client import AsyncClient
+from iceprod_tasks.client.claim_documents import Claim, Heartbeat, Note, PastPhase, Report, ReportAction, ReportResult
 from iceprod_tasks.client.claims import new_claim_id
 from iceprod_tasks.client.documents import (
     ActionDone,
     ActionName,
     Change,
-    Claim,
     Config,
     DatasetActionDone,
     Deletion,
     Demand,
     Done,
     Examples,
-    Heartbeat,
     JobActionDone,
     Message,
     NewDataset,
     NodeGroup,
     NodeResults,
-    Note,
     Outcome,
     OutputPiece,
-    PastPhase,
     Phase,
     RankedTask,
-    Report,
-    ReportAction,
-    ReportResult,
     Requirements,
     Resources,
     Steps,

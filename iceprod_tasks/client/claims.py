@@ -5,20 +5,8 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack, cast
 
 from iceprod_tasks.client.asking import Asking, part
-from iceprod_tasks.client.documents import (
-    Claim,
-    Heartbeat,
-    Note,
-    PastPhase,
-    Phase,
-    Report,
-    ReportAction,
-    ReportResult,
-    Requirements,
-    Resources,
-    Steps,
-    TaskDocument,
-)
+from iceprod_tasks.client.claim_documents import Claim, Heartbeat, Note, PastPhase, Report, ReportAction, ReportResult
+from iceprod_tasks.client.documents import Phase, Requirements, Resources, Steps, TaskDocument
 from iceprod_tasks.client.errors import ServerError
 
 

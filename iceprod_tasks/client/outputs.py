@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from iceprod_tasks.client.asking import Asking, part
-from iceprod_tasks.client.documents import Claim, NodeResults, OutputPiece
+from iceprod_tasks.client.claim_documents import Claim
+from iceprod_tasks.client.documents import NodeResults, OutputPiece
 from iceprod_tasks.client.errors import ServerError
 
 Stream = Literal['stdout', 'stderr']

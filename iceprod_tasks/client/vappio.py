@@ -6,12 +6,12 @@ import json
 import logging
 import re
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
-from iceprod_tasks.client.connection import Connection, Request, worth_repeating
+from iceprod_tasks.client.asking import Asking
+from iceprod_tasks.client.connection import Request, worth_repeating
 from iceprod_tasks.client.errors import ClientError, NotFound, ServerError, Unreachable
 from iceprod_tasks.client.retry import Retry
 from iceprod_tasks.client.task_records import TaskRecord, read_tasks
@@ -27,11 +27,10 @@ A_FEW_TRIES = Retry(seconds=5.0, first_seconds=1.0, longest_seconds=2.0)
 WHILE_BLOCKING = Retry(seconds=120.0, first_seconds=1.0, longest_seconds=5.0)
 """How long somebody who waits for tasks goes on after the last good answer: a service may restart meanwhile."""
 
-_ONCE = Retry(seconds=0.0)
 _UNKNOWN_TASK = frozenset({'TaskNotFoundError', 'TaskDoesNotExistError'})
 
 
-class Vappio:
+class Vappio(Asking):
     """A web service that describes tasks; use it as an async context manager.
 
     Args:
@@ -55,20 +54,12 @@ class Vappio:
         patience: Retry | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._connection = Connection(server, token, CONNECT_SECONDS, transport)
+        # Each try is one; how often there is another is decided here.
+        super().__init__(server, token, timeout_seconds=CONNECT_SECONDS, retry_seconds=0, transport=transport)
         self._address = _without_user(server)
         self._cluster = cluster
         self._patience = patience
         self._last_answer: float | None = None
-
-    async def __aenter__(self) -> Self:
-        await self._connection.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._connection.__aexit__(kind, error, trace)
 
     async def tasks(self) -> list[TaskRecord]:
         """All tasks of the cluster, in the order of the service.
@@ -76,7 +67,7 @@ class Vappio:
         Raises:
             ClientError: the service says no, nothing, or what cannot be understood.
         """
-        return await self._ask({'cluster': self._cluster})
+        return await self._described({'cluster': self._cluster})
 
     async def task(self, name: str) -> TaskRecord:
         """One task.
@@ -88,19 +79,19 @@ class Vappio:
             NotFound: there is none.
             ClientError: the service says no, nothing, or what cannot be understood.
         """
-        found = await self._ask({'cluster': self._cluster, 'task_name': name})
+        found = await self._described({'cluster': self._cluster, 'task_name': name})
         if len(found) != 1:
             raise ServerError(f'{len(found)} tasks were the answer for the one named {name}')
         return found[0]
 
-    async def _ask(self, wanted: dict[str, str]) -> list[TaskRecord]:
+    async def _described(self, wanted: dict[str, str]) -> list[TaskRecord]:
         # By the standard library: it writes any name in ASCII, also one that is no Unicode.
         request = Request('POST', PATH, form={'request': json.dumps(wanted)}, silence_seconds=READ_SECONDS)
         waited_seconds = 0.0
         for attempt in itertools.count():
             log.debug('asking %s for %s', self._address, wanted)
             try:
-                answer = await self._connection.ask(request, _ONCE)
+                answer = await self._ask(request)
             except ClientError as error:
                 pause = self._pause(attempt, waited_seconds, error) if worth_repeating(request, error) else None
                 if pause is None:

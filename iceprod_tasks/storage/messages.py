@@ -51,6 +51,10 @@ class Choice:
     types: Sequence[str] = MESSAGE_TYPES
     limit: int = 0
 
+    def has(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message is one of them, however many there are."""
+        return message['mtype'] in self.types and (self.after is None or message['when'] > self.after)
+
 
 class Messages:
     """Messages of tasks.
@@ -144,9 +148,10 @@ class Messages:
         found: Document | None = await self._reports.find_one(where, fields, sort=[('when', -1)])
         return found
 
-    async def reports(self, task_id: str) -> list[Document]:
-        """What the reports on a task brought, oldest first."""
-        return await self._reports.all({'task_id': task_id}, {'_id': False}, sort=[('when', 1), ('_id', 1)])
+    async def reports(self, task_id: str, without: Sequence[str]) -> list[Document]:
+        """What the reports on a task brought, oldest first, but for those that left some messages."""
+        where = {'task_id': task_id, 'message_id': {'$nin': list(without)}}
+        return await self._reports.all(where, {'_id': False}, sort=[('when', 1), ('_id', 1)])
 
 
 def _first(limit: int) -> list[Document]:

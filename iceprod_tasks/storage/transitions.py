@@ -125,29 +125,14 @@ def update(transition: Transition, note: Note, claim: Claim | None = None) -> li
         **_counter('evictions', transition.evictions),
         **_outcome(transition.outcome, note.outcome),
     }
-    entry: Document = {
-        # Another primary's clock may be behind: a log never goes back in time.
-        'when': {'$max': ['$$NOW', {'$last': _or('$log.when', [])}]},
-        'from': '$status',
-        'to': target,
-        'transition': transition.name,
-        'why': _literal(note.why),
-        'who': _literal(note.who),
-        'claim': '$claim_id',
-        'epoch': '$epoch',
-    }
+    entry = _entry(transition, note, target)
     if transition.failures is Change.INCREMENT:
         changes['failed_on'] = {'$cond': [{'$gt': ['$host', '']}, '$host', '$$REMOVE']}
     if note.phases:
         changes['phases'] = gone_through(_literal(note.phases))
-    if note.request:
-        entry['request'] = note.request
     if transition.claim is ClaimEffect.CLOSE:
         changes |= {name: _literal(value) for name, value in NO_CLAIM.items()}
-    if note.message or transition.tells == 'error':
-        changes |= appended([_message(transition, note)], 1)
-    if transition.target == 'complete':
-        changes['steps'] = _all_steps()
+    changes |= _told(transition, note)
     if note.stop is not None:
         changes['stop'] = _asked(note, note.stop)
     if claim is not None:
@@ -271,6 +256,28 @@ def gone_through(phases: Any) -> Document:
     with_epoch = {'$map': {'input': phases, 'in': {'$mergeObjects': ['$$this', {'epoch': '$epoch'}]}}}
     new = {'$filter': {'input': with_epoch, 'cond': {'$not': {'$in': ['$$this.phase', known]}}}}
     return {'$slice': [{'$concatArrays': [_or('$phases', []), new]}, -PHASES_LENGTH]}
+
+
+def _entry(transition: Transition, note: Note, target: Any) -> Document:
+    """What the log says of a transition."""
+    return {
+        # Another primary's clock may be behind: a log never goes back in time.
+        'when': {'$max': ['$$NOW', {'$last': _or('$log.when', [])}]},
+        'from': '$status',
+        'to': target,
+        'transition': transition.name,
+        'why': _literal(note.why),
+        'who': _literal(note.who),
+        'claim': '$claim_id',
+        'epoch': '$epoch',
+        **({'request': note.request} if note.request else {}),
+    }
+
+
+def _told(transition: Transition, note: Note) -> Document:
+    """What changes for those who follow a task: its messages, and its steps once all are done."""
+    told = appended([_message(transition, note)], 1) if note.message or transition.tells == 'error' else {}
+    return {**told, 'steps': _all_steps()} if transition.target == 'complete' else told
 
 
 def _message(transition: Transition, note: Note) -> Document:

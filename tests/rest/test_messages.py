@@ -363,6 +363,15 @@ async def test_a_failed_try_leaves_an_error(api: Api, action: str, name: str) ->
     }  # fmt: skip
 
 
+async def test_behind_a_report_s_message_the_report_does_not_come_once_more(api: Api) -> None:
+    task_id = await claimed(api)
+    await api('POST', f'/tasks/{task_id}/task_actions/reset', {'claim_id': MINE, 'reason': 'it broke', 'stderr': 'x'})
+    (told,) = await messages(api, task_id)
+
+    assert await messages(api, task_id, after=told['timestamp']) == []
+    assert await messages(api, task_id, mtype='result') == []
+
+
 @pytest.mark.parametrize(('said', 'text'), [({'exit_code': 0}, 'exit code 0'), ({}, 'reset')])
 async def test_an_error_without_a_reason_has_the_exit_code_or_what_was_done(
     api: Api, said: dict[str, int], text: str

@@ -9,9 +9,9 @@ import httpx2
 import orjson
 
 from iceprod_tasks import __version__
+from iceprod_tasks.addresses import LOCAL
 from iceprod_tasks.dialects.vappio.forms import FIELD
 from iceprod_tasks.dialects.vappio.translate import Failure
-from iceprod_tasks.domain.clusters import LOCAL
 from iceprod_tasks.rest.bodies import render
 
 log = logging.getLogger('iceprod_tasks.clusters')

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.actions.observe import EVERYBODY, observe_all, observe_one
+from iceprod_tasks.addresses import read_clusters
 from iceprod_tasks.dialects.vappio import forms
 from iceprod_tasks.dialects.vappio.clusters import Clusters
 from iceprod_tasks.dialects.vappio.translate import Failure, failed, succeeded, task_in_words
-from iceprod_tasks.domain.clusters import read_clusters
 from iceprod_tasks.domain.errors import InvalidRequest, NotFound, TooLarge
 from iceprod_tasks.domain.tasks import Task
 from iceprod_tasks.rest import bodies

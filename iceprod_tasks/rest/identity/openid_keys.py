@@ -16,8 +16,8 @@ import jwt
 import orjson
 
 from iceprod_tasks import __version__
+from iceprod_tasks.addresses import keeps_secrets
 from iceprod_tasks.domain.errors import NotAuthenticated, Unavailable
-from iceprod_tasks.settings import keeps_secrets
 
 log = logging.getLogger('iceprod_tasks.openid')
 

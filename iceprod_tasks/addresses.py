@@ -1,4 +1,4 @@
-"""Clusters: other services that requests may be passed on to, by name."""
+"""Addresses of other services: which may be used, and which others that know our requests have names."""
 
 import re
 from collections.abc import Iterable
@@ -9,8 +9,20 @@ from iceprod_tasks.domain.callers import is_name
 LOCAL = 'local'
 """What every service calls itself."""
 
+_THIS_MACHINE = ('127.0.0.1', '::1', 'localhost')
 _URL = re.compile(r'https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%-]+)*/?')
 """No name or password, no query, and nothing that two readers could read in two ways."""
+
+
+def keeps_secrets(url: str) -> bool:
+    """Whether nobody between us and an address can listen, or speak in its place, and it has no secret itself."""
+    try:
+        parts = urlsplit(url)
+        private = parts.scheme == 'https' or (parts.scheme == 'http' and parts.hostname in _THIS_MACHINE)
+        # A password in an address would stand in logs.
+        return private and bool(parts.hostname) and parts.username is None and not parts.query
+    except ValueError:
+        return False
 
 
 def read_clusters(pairs: Iterable[str], own: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iceprod_tasks.domain.clusters import read_clusters
+from iceprod_tasks.addresses import read_clusters
 
 
 def test_a_cluster_has_a_name_and_an_address() -> None:
