@@ -123,7 +123,9 @@ def _note(caller: Caller, request: ClaimRequest) -> Note:
 async def _left(service: Service, offer: Mapping[str, Any]) -> int:
     # In datasets that have ended, idle tasks wait for what will not come by itself: no pilot need wait with them.
     stuck = not await service.store.datasets.any_goes_on()
-    return await service.store.claims.left(offer, stuck=stuck) + await unmade(service, offer)
+    # What is not made yet comes first: what is made meanwhile is met among the tasks.
+    to_be_made = await unmade(service, offer)
+    return to_be_made + await service.store.claims.left(offer, stuck=stuck)
 
 
 async def _given_before(service: Service, caller: Caller, claim_id: str) -> Task | None:

@@ -163,23 +163,31 @@ class Claims:
 
     async def _count_left(self, asked: Sequence[tuple[Mapping[str, Any], bool]]) -> list[int]:
         """Count once for all who ask the same."""
-        offer, stuck = asked[0]
+        count = await self._count_fitting(*asked[0])
+        if not count:
+            # Status by status, a task that goes on meanwhile may be met in none. Whoever hears of nothing goes home.
+            async with self._tasks.one_moment() as session:
+                count = await self._count_fitting(*asked[0], session=session)
+        return [count] * len(asked)
+
+    async def _count_fitting(self, offer: Mapping[str, Any], stuck: bool, **reading: Any) -> int:  # noqa: FBT001
         count = 0
         exact: Document = {'$and': fitting(offer)} if offer else {}
         for where in UNFINISHED:
             if stuck and where == _IDLE:
                 where = _IDLE_OF_CLIENTS
-            kinds = {
-                name: needs for name, needs in (await self._kinds.among(where)).items() if may_fit(name, needs, offer)
-            }
+            found = await self._kinds.among(where, **reading)
+            kinds = {name: needs for name, needs in found.items() if may_fit(name, needs, offer)}
             sure = [name for name, needs in kinds.items() if must_fit(name, needs, offer)]
-            count += await self._count({**where, 'signature': {'$in': sure}}, LEFT_AT_MOST - count)
+            count += await self._count({**where, 'signature': {'$in': sure}}, LEFT_AT_MOST - count, **reading)
             unsure = {**where, 'signature': {'$in': sorted(kinds.keys() - set(sure))}, **exact}
-            count += await self._count(unsure, LEFT_AT_MOST - count)
-        return [count] * len(asked)
+            count += await self._count(unsure, LEFT_AT_MOST - count, **reading)
+        return count
 
-    async def _count(self, where: Filter, at_most: int) -> int:
-        return await self._tasks.count(where, limit=at_most) if where['signature']['$in'] and at_most > 0 else 0
+    async def _count(self, where: Filter, at_most: int, **reading: Any) -> int:
+        if not where['signature']['$in'] or at_most <= 0:
+            return 0
+        return await self._tasks.count(where, limit=at_most, **reading)
 
 
 def _given(claim_id: str) -> Document:

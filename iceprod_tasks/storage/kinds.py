@@ -93,21 +93,22 @@ class Kinds:
         self._fresh_until = began + _FRESH_SECONDS if forgotten == self._forgotten else 0.0
         return askers
 
-    async def among(self, where: Filter) -> dict[str, Document]:
+    async def among(self, where: Filter, **reading: Any) -> dict[str, Document]:
         """The kinds among the tasks of a filter, one index key read for each.
 
         The requirements of a kind are read once only: whichever of its tasks is read, the same offers fit the kind.
 
         Args:
             where: a filter with an index that leads to signatures.
+            **reading: the session in which to read, where that matters.
         """
         by_name: Document = {'$sort': {'signature': 1}}
-        rows = self._tasks.aggregate([{'$match': where}, by_name, {'$group': {'_id': '$signature'}}])
+        rows = self._tasks.aggregate([{'$match': where}, by_name, {'$group': {'_id': '$signature'}}], **reading)
         names = [row['_id'] async for row in rows]
         found = {name: self._seen[name] for name in names if name in self._seen}
         if new := [name for name in names if name not in found]:
             of_one = {'$group': {'_id': '$signature', 'requirements': {'$first': '$requirements'}}}
-            rows = self._tasks.aggregate([{'$match': {**where, 'signature': {'$in': new}}}, by_name, of_one])
+            rows = self._tasks.aggregate([{'$match': {**where, 'signature': {'$in': new}}}, by_name, of_one], **reading)
             read = {row['_id']: row['requirements'] async for row in rows}
             if len(self._seen) > _KINDS_REMEMBERED:
                 self._seen.clear()
