@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from iceprod_tasks.client import Resources
 from iceprod_tasks.pilot.boxes import After, NoContainers
+from iceprod_tasks.pilot.cgroups import oom_kills
 from iceprod_tasks.pilot.command import Command, WrongConfig
 from iceprod_tasks.pilot.containers import Containers
 from iceprod_tasks.pilot.folder import Folder, end_of
@@ -16,6 +17,7 @@ from iceprod_tasks.pilot.warden import KILLED
 CONTAINER_TROUBLE = 125
 """What podman says when it could not even try the command, which may be otherwise the next time."""
 _TERMINATED = 128 + int(signal.SIGTERM)
+_KILLED_BY_SOMEBODY = ('killed by SIGKILL', f'exit code {KILLED}')
 
 
 async def run_in_container(
@@ -45,7 +47,7 @@ async def run_in_container(
         return Ending(Outcome.RESET, str(error))
     except WrongConfig as error:
         return Ending(Outcome.FAILED, str(error))
-    exit_code = 0
+    exit_code, killed_before = 0, oom_kills()
     try:
         ending = await run(box.command)
         exit_code = ending.report.get('exit_code', 0)
@@ -54,6 +56,9 @@ async def run_in_container(
         raise
     finally:
         after = await box.finish(exit_code)
+    if ending.reason in _KILLED_BY_SOMEBODY and oom_kills() > killed_before:
+        # Who runs containers hears of it beside the end, and at times too late.
+        after = replace(after, out_of_memory=True)
     return _seen_from_outside(ending, after, folder, limits)
 
 

@@ -23,6 +23,19 @@ _DELEGATED = ('user.delegate', 'trusted.delegate')
 """What systemd writes on a group whose inside it leaves to others."""
 
 
+def oom_kills(counters: Path = Path('/proc/vmstat')) -> int:
+    """How many processes of this machine the kernel has killed so far for want of memory, by whichever limit.
+
+    Args:
+        counters: of the kernel; where it does not say, the number is 0.
+    """
+    with contextlib.suppress(OSError):
+        for name, number in (line.split() for line in counters.read_text().splitlines()):
+            if name == 'oom_kill':
+                return int(number)
+    return 0
+
+
 def delegated(process: Path = Path('/proc/self'), mounts: Path = Path('/proc/self/mounts')) -> Path | None:
     """Our own group, made ready to have groups of attempts in it; None where it was not given to us.
 

@@ -11,6 +11,7 @@ import pytest
 from iceprod_tasks.client import AsyncClient, Claim
 from iceprod_tasks.pilot.boxed import run_in_container
 from iceprod_tasks.pilot.boxes import After, Box, NoContainers
+from iceprod_tasks.pilot.cgroups import oom_kills
 from iceprod_tasks.pilot.command import Command
 from iceprod_tasks.pilot.containers import ContainerRules, Containers
 from iceprod_tasks.pilot.folder import Folder
@@ -87,6 +88,13 @@ async def test_memory_that_comes_too_quickly_to_be_seen_lets_the_requirement_gro
     assert 0.5 <= ending.report['resources']['memory'] < 0.6
 
 
+async def test_a_kill_by_somebody_else_is_no_want_of_memory(site: Site, hold: Hold) -> None:
+    ending = await ending_of(site, hold, 'sh', '-c', 'kill -9 $$')
+
+    assert (ending.outcome, ending.report['exit_code']) == (Outcome.RESET, 137)
+    assert not ending.reason.startswith('over memory limit')
+
+
 async def test_a_timeout_is_one(site: Site, hold: Hold) -> None:
     ending = await ending_of(site, hold, 'sleep', '60', timeout_seconds=1)
 
@@ -155,6 +163,36 @@ async def test_what_a_container_tells_is_heard_where_it_matters(
     seen = await told(Fake(after), folder, given)
 
     assert (seen.outcome, seen.reason, seen.report['resources']['memory']) == (outcome, reason, memory)
+
+
+@pytest.mark.parametrize(
+    ('ending', 'more', 'reason'),
+    [
+        ('killed by SIGKILL', 1, 'over memory limit of 2 GB'),
+        ('exit code 137', 1, 'over memory limit of 2 GB'),
+        ('killed by SIGKILL', 0, 'killed by SIGKILL'),
+        ('timeout after 1 s', 1, 'timeout after 1 s'),
+    ],
+)
+async def test_want_of_memory_that_no_container_tells_is_known_by_the_kernel_s_count(
+    site: Site, monkeypatch: pytest.MonkeyPatch, ending: str, more: int, reason: str
+) -> None:
+    site.folders.append(folder := Folder.make(site.workdir))
+    counts = iter([100, 100 + more])
+    monkeypatch.setattr('iceprod_tasks.pilot.boxed.oom_kills', lambda: next(counts))
+    given = Ending(Outcome.RESET, ending, {'exit_code': 137, 'resources': {'memory': 0.1}})
+
+    seen = await told(Fake(After(137)), folder, given)
+
+    assert (seen.outcome, seen.reason) == (Outcome.RESET, reason)
+
+
+async def test_the_kernel_counts_what_it_kills_for_a_container(site: Site, hold: Hold) -> None:
+    before = oom_kills()
+
+    await ending_of(site, hold, 'dd', 'if=/dev/zero', 'of=/dev/null', 'bs=1000M', 'count=1')
+
+    assert oom_kills() > before
 
 
 async def test_a_program_for_containers_that_cannot_be_started_is_no_fault_of_the_task(site: Site) -> None:
