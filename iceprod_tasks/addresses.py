@@ -9,6 +9,8 @@ from iceprod_tasks.domain.callers import is_name
 LOCAL = 'local'
 """What every service calls itself."""
 
+LONGEST_ADDRESS = 255
+
 _THIS_MACHINE = ('127.0.0.1', '::1', 'localhost')
 _URL = re.compile(r'https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%-]+)*/?')
 """No name or password, no query, and nothing that two readers could read in two ways."""
@@ -21,6 +23,17 @@ def keeps_secrets(url: str) -> bool:
         private = parts.scheme == 'https' or (parts.scheme == 'http' and parts.hostname in _THIS_MACHINE)
         # A password in an address would stand in logs.
         return private and bool(parts.hostname) and parts.username is None and not parts.query
+    except ValueError:
+        return False
+
+
+def is_address(url: str) -> bool:
+    """Whether a text is the http or https address of a service, with no secret in it, and may stand in a message."""
+    if not _URL.fullmatch(url) or len(url) > LONGEST_ADDRESS:
+        return False
+    try:
+        # Reading the port is what checks it.
+        return urlsplit(url).port != 0
     except ValueError:
         return False
 
@@ -41,7 +54,7 @@ def read_clusters(pairs: Iterable[str], own: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in pairs:
         name, _, url = pair.partition('=')
-        if not is_name(name) or not _is_address(url):
+        if not is_name(name) or not is_address(url):
             raise ValueError(f'not NAME=http(s)://HOST[:PORT][/PATH]: {pair}')
         if name in (LOCAL, own):
             raise ValueError(f'{name} is this service itself: {pair}')
@@ -49,12 +62,3 @@ def read_clusters(pairs: Iterable[str], own: str) -> dict[str, str]:
             raise ValueError(f'{name} is there twice: {pair}')
         found[name] = url.rstrip('/')
     return found
-
-
-def _is_address(url: str) -> bool:
-    if not _URL.fullmatch(url):
-        return False
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tornado.netutil import bind_sockets
 
+from iceprod_tasks.actions.leadership import Leadership
 from iceprod_tasks.actions.service import Limits, Service
 from iceprod_tasks.dialects.vappio import handlers as vappio
 from iceprod_tasks.domain.errors import CannotStart
@@ -19,6 +20,7 @@ from iceprod_tasks.rest.identity.openid import OpenId
 from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.rest.wire.descriptors import allow_connections
 from iceprod_tasks.rest.wire.draining_server import DrainingServer
+from iceprod_tasks.scheduler.campaign import Campaign
 from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
@@ -33,6 +35,7 @@ log = logging.getLogger('iceprod_tasks.server')
 
 _BACKLOG = 1024
 """Connections that the kernel keeps until they are accepted."""
+_EVERYWHERE = ('', '0.0.0.0', '::')  # noqa: S104 - nothing is bound by it
 
 
 def limits(settings: Settings) -> Limits:
@@ -112,7 +115,11 @@ async def running(
         warnings = await store.prepare(allow_weak_durability=settings.allow_weak_durability)
         for warning in warnings:
             log.warning('%s', warning, extra={'action': 'durability'})
-        service = Service(store, Archives(settings.archives), limits(settings), warnings=warnings)
+        sockets = sockets or listen(settings)
+        ends.callback(_close, sockets)
+        leadership = Leadership(advertised(settings, port_of(sockets)), settings.leader_lease_seconds)
+        archives = Archives(settings.archives)
+        service = Service(store, archives, limits(settings), leadership=leadership, warnings=warnings)
         identities = Identities(tokens, service, OpenId(settings) if settings.openid_url else None)
         await ends.enter_async_context(identities.kept())
         application = make_application(
@@ -124,11 +131,12 @@ async def running(
             dialects=vappio.routes(settings),
         )
         server = DrainingServer(application, max_connections=_max_connections(settings))
-        sockets = sockets or listen(settings)
+        campaign = Campaign(service)
+        await campaign.turn()
         server.add_sockets(sockets)
         _tell_what_it_runs_on(settings)
         timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()
-        chores = [asyncio.create_task(timer.run()) for timer in timers]
+        chores = [asyncio.create_task(timer.run()) for timer in (campaign, *timers)]
         try:
             yield Running(port_of(sockets), service)
         finally:
@@ -176,6 +184,17 @@ def listen(settings: Settings) -> list[socket.socket]:
         return bind_sockets(settings.port, settings.host, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         raise CannotStart(f'cannot listen on {settings.host} port {settings.port}: {error}') from error
+
+
+def advertised(settings: Settings, port: int) -> str:
+    """The address by which others know the service: the one set, else where it listens."""
+    host = socket.gethostname() if settings.host in _EVERYWHERE else settings.host
+    return settings.advertise.rstrip('/') or f'http://{f"[{host}]" if ":" in host else host}:{port}'
+
+
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for listener in sockets:
+        listener.close()
 
 
 def port_of(sockets: Sequence[socket.socket]) -> int:

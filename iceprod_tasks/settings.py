@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from iceprod_tasks.addresses import LOCAL, keeps_secrets, read_clusters
+from iceprod_tasks.addresses import LOCAL, is_address, keeps_secrets, read_clusters
 from iceprod_tasks.domain.callers import ROLES, is_name
 from iceprod_tasks.domain.claim_rules import read_rules
 from iceprod_tasks.domain.errors import CannotStart
@@ -22,6 +22,8 @@ from iceprod_tasks.domain.retention import LONGEST_DAYS
 
 MINIMUM_SECRET_BYTES = 32
 LONGEST_IDEMPOTENCY_HOURS = 8760.0
+LEADER_LEASE_SECONDS = (1.0, 300.0)
+"""The shortest and the longest lease of a leader."""
 DRIVERS = ('motor', 'pymongo')
 _MIB = 1024 * 1024
 _ORIGIN = re.compile(r'https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?')
@@ -75,6 +77,8 @@ class Settings:
         cluster_name: what this service is called there beside `local`.
         clusters: the other services that such requests are passed on to, `NAME=URL` each.
         share_tokens: whether they get the token of whoever asks.
+        advertise: the address by which other services name this one; empty for where it listens.
+        leader_lease_seconds: how long a service that is not heard of any more goes on to lead.
     """
 
     mongodb_url: str = field(default='', repr=False)
@@ -119,6 +123,8 @@ class Settings:
     cluster_name: str = LOCAL
     clusters: tuple[str, ...] = ()
     share_tokens: bool = False
+    advertise: str = ''
+    leader_lease_seconds: float = 10.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -177,6 +183,7 @@ class Settings:
             raise CannotStart(f'an origin is like https://monitor.example.org:8443, with no path: not {wrong[0]}')
         self._check_openid()
         self._check_clusters()
+        self._check_leading()
 
     def _check_words(self) -> None:
         if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:
@@ -208,6 +215,13 @@ class Settings:
             raise CannotStart(f'a cluster cannot be used: {error}') from error
         if self.share_tokens and (open_ones := [name for name, url in clusters.items() if not keeps_secrets(url)]):
             raise CannotStart(f'tokens are shared over https only, or on this machine; not with {open_ones[0]}')
+
+    def _check_leading(self) -> None:
+        if self.advertise and not is_address(self.advertise):
+            raise CannotStart(f'an address to advertise is like https://tasks.example.org, not {self.advertise!r}')
+        shortest, longest = LEADER_LEASE_SECONDS
+        if not shortest <= self.leader_lease_seconds <= longest:
+            raise CannotStart(f"the leader's lease must be between {shortest:g} and {longest:g} seconds")
 
     @property
     def body_limits_bytes(self) -> tuple[int, int]:

@@ -161,6 +161,7 @@ async def shared_api(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory)
     settings = Settings(
         token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0,
         archive_dir=tmp_path_factory.mktemp('archive'), mongodb_driver=DRIVER,
+        leader_lease_seconds=300.0,
     )  # fmt: skip
     client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongodb_url)
     async with client, running(settings, mongodb_url, tokens) as up:

@@ -42,6 +42,10 @@ answers '{}'
 call 200 GET /readyz
 answers '{"ready":true,"why":[],"warnings":[]}'
 
+# Which service leads, in which term, and is it this one?
+call 200 GET /leader
+answers '{"leader":"http*","term":*,"until":"*","is_leader":*}'
+
 
 ## Tasks, one by one. These belong to no dataset that the service knows, so its scheduler leaves them alone.
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from iceprod_tasks.actions.leadership import Leadership
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.revocations import Revoked
 from iceprod_tasks.storage.archives import Archives
@@ -191,6 +192,7 @@ class Service:
         askers: who asks for work.
         looks: at outputs, that readers who may wait take at once.
         revoked: tokens that are not believed any more.
+        leadership: what this process knows of who leads.
         warnings: what an operator should know of the database; what can be lost comes first.
     """
 
@@ -203,4 +205,5 @@ class Service:
     askers: Askers = field(default_factory=Askers)
     looks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_AT_ONCE))
     revoked: Revoked = field(default_factory=Revoked)
+    leadership: Leadership = field(default_factory=Leadership)
     warnings: Sequence[str] = ()

@@ -16,6 +16,7 @@
     │   ├── BeingDeleted        the dataset is going away and takes no changes
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
+    ├── NotLeader               another service leads, or none does: it alone may do this
     ├── TooLarge                more than the service takes in one request
     ├── UnsupportedMediaType    the body is not written in what the service reads
     ├── Overloaded              more than the service takes at once, of all or of this caller: repeat later
@@ -23,6 +24,7 @@
     ├── Unavailable             the database cannot be reached, or the outcome of a write is unknown: repeat
     │   ├── Busy                so much of this is asked at once that it was not begun: repeat
     │   ├── Draining            the service is stopping and begins no new work: repeat, it or another one will answer
+    │   ├── NoTransactions      the database cannot do what has to be done at once or not at all
     │   ├── ArchiveFailed       the archive cannot be written; nothing that it should hold is gone
     │   └── UnderWay            the same request is being worked on
     └── CannotStart             the service cannot be brought up; the text says what to mend
@@ -162,6 +164,23 @@ class ClaimOver(IceprodTasksError):
     """This claim is over."""
 
 
+class NotLeader(IceprodTasksError):
+    """This service does not lead.
+
+    Args:
+        leader: the advertised address of the one that does; '' when that is not known, or none does.
+    """
+
+    def __init__(self, leader: str = '') -> None:
+        super().__init__(f'this service does not lead; {leader or "at the moment none"} does')
+        self.leader = leader
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """`leader`, for the answer's body; None when nobody leads."""
+        return {'leader': self.leader or None}
+
+
 class TooLarge(IceprodTasksError):
     """The request is too large."""
 
@@ -188,6 +207,10 @@ class Busy(Unavailable):
 
 class Draining(Unavailable):
     """The service is stopping; repeat the same request."""
+
+
+class NoTransactions(Unavailable):
+    """MongoDB runs standalone and has no transactions: make it a replica set, one member is enough."""
 
 
 class ArchiveFailed(Unavailable):

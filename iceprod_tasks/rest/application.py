@@ -12,6 +12,7 @@ from iceprod_tasks.rest.handlers import (
     health,
     history,
     jobs,
+    leader,
     logs,
     outputs,
     pilots,
@@ -66,7 +67,7 @@ def make_application(
         *tasks.setup(handler_cfg)['routes'],
         *specs((*datasets.ROUTES, *jobs.ROUTES, *actions.ROUTES, *retention.ROUTES, *users.ROUTES), handler_cfg),
         *specs((*logs.ROUTES, *task_stats.ROUTES, *pilots.ROUTES, *task_order.ROUTES), handler_cfg),
-        *specs((*task_demand.ROUTES, *history.ROUTES, *outputs.ROUTES, *health.ROUTES), handler_cfg),
+        *specs((*task_demand.ROUTES, *history.ROUTES, *outputs.ROUTES, *health.ROUTES, *leader.ROUTES), handler_cfg),
         *specs((*tokens.ROUTES, *revocations.ROUTES, *dialects), handler_cfg),
     ]
     return Reception(

@@ -26,6 +26,7 @@ log = logging.getLogger('iceprod_tasks.rest')
 
 STATUS_OF_ERROR: Mapping[type[errors.IceprodTasksError], int] = {
     errors.InvalidRequest: 400,
+    errors.NotLeader: 400,
     errors.NotAuthenticated: 401,
     errors.NotPermitted: 403,
     errors.NotFound: 404,

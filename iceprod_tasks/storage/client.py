@@ -164,14 +164,14 @@ class Collection:
         with driver_errors():
             return int(await self._raw.estimated_document_count())
 
-    async def insert_one(self, document: Document) -> None:
+    async def insert_one(self, document: Document, **options: Any) -> None:
         """Store a new document.
 
         Raises:
             Duplicate: a unique index has its value already.
         """
         with driver_errors():
-            await self._raw.insert_one(document)
+            await self._raw.insert_one(document, **options)
 
     async def insert_absent(self, documents: Sequence[Document]) -> int:
         """Store those that are not there yet.
@@ -188,20 +188,21 @@ class Collection:
                 return stored_beside_duplicates(error)
             return len(result.inserted_ids)
 
-    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False) -> int:
+    async def update_one(self, where: Filter, update: Update, *, upsert: bool = False, **options: Any) -> int:
         """Change one document; how many matched.
 
         Raises:
             Duplicate: the change would break a unique index.
         """
         with driver_errors():
+            options |= {'upsert': upsert, **self._let}
             try:
-                return int((await self._raw.update_one(where, update, upsert=upsert, **self._let)).matched_count)
+                return int((await self._raw.update_one(where, update, **options)).matched_count)
             except DuplicateKeyError:
                 if not upsert:
                     raise
                 # Two may insert at once; the slower one finds the other's document when it looks again.
-                return int((await self._raw.update_one(where, update, upsert=True, **self._let)).matched_count)
+                return int((await self._raw.update_one(where, update, **options)).matched_count)
 
     async def update_many(self, where: Filter, update: Update, **options: Any) -> int:
         """Change all that match; how many matched."""
@@ -231,10 +232,10 @@ class Collection:
                 # As in `update_one`.
                 await self._raw.replace_one(where, document, upsert=True)
 
-    async def delete_many(self, where: Filter) -> int:
+    async def delete_many(self, where: Filter, **options: Any) -> int:
         """Remove all that match; how many there were."""
         with driver_errors():
-            return int((await self._raw.delete_many(where)).deleted_count)
+            return int((await self._raw.delete_many(where, **options)).deleted_count)
 
 
 def collection(client: Client, database: str, name: str) -> Collection:

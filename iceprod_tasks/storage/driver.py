@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pymongo
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 from iceprod_tasks.storage import POOL_SIZE
 
@@ -64,3 +66,9 @@ async def session_of(client: Client, **options: Any) -> AsyncIterator[Session]:
         yield session
     finally:
         await session.end_session()
+
+
+async def begin(session: Session) -> None:
+    """Begin a transaction: it reads the database as of one moment, and lands on the majority or not at all."""
+    options = {'read_concern': ReadConcern('snapshot'), 'write_concern': WriteConcern('majority', j=True)}
+    await settled(session.start_transaction(**options))

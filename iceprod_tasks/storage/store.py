@@ -21,6 +21,7 @@ from iceprod_tasks.storage.health import Health
 from iceprod_tasks.storage.idempotency import Keys
 from iceprod_tasks.storage.jobs import Jobs
 from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.leaders import Leaders
 from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
 from iceprod_tasks.storage.message_updates import AT_MOST
@@ -39,12 +40,13 @@ from iceprod_tasks.storage.sweeps import Sweeps
 from iceprod_tasks.storage.tallies import Tallies, WatchedCollection
 from iceprod_tasks.storage.task_stats import TaskStats
 from iceprod_tasks.storage.tasks import Tasks
+from iceprod_tasks.storage.transactions import Transactions
 from iceprod_tasks.storage.views import Views
 from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
     *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
-    'idempotency_keys', 'accounts', 'revocations', 'marks',
+    'idempotency_keys', 'accounts', 'revocations', 'marks', 'leaders',
 )  # fmt: skip
 
 
@@ -81,6 +83,8 @@ class Store:
         self.closings = Closings(kept['tasks'], kinds, given)
         self.avoided = Avoided(kept['tasks'])
         self.claims = Claims(kept['tasks'], kinds)
+        self._transactions = Transactions(self._client)
+        self.leaders = Leaders(kept['leaders'], self._transactions)
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)
@@ -131,4 +135,5 @@ class Store:
     async def close(self) -> None:
         """End all connections."""
         await self.tallies.close()
+        await self._transactions.close()
         await close(self._client)

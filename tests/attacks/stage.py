@@ -25,8 +25,8 @@ CANARY = 'canary'
 _STOCK = 40
 """Canary tasks that are queued at once."""
 _DATASETS = {'dataset': ('alice', 'simprod'), 'own': ('mallory', 'm'), 'play': ('root', 'p'), 'doomed': ('root', 'p')}
-_KEPT_APART = {'idempotency_keys'}
-"""Collections that a refused request may write to."""
+_KEPT_APART = {'idempotency_keys', 'leaders'}
+"""Collections that a refused request may write to, or that are written to by themselves."""
 
 
 class Stage:

@@ -83,7 +83,11 @@ class Breaking:
 @asynccontextmanager
 async def service_on(mongod: embedded.EmbeddedMongod, options: str) -> AsyncIterator[Breaking]:
     tokens, name = Tokens(SECRET), f'test_{uuid4().hex}'
-    settings = Settings(token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0)
+    settings = Settings(
+        token_secret=SECRET, port=0, scheduler=False, mongodb_database=name, retry_delay_seconds=0.0,
+        # What fails is to be a command of the request, not one that keeps the lease.
+        leader_lease_seconds=300.0,
+    )  # fmt: skip
     client: pymongo.AsyncMongoClient[dict[str, Any]] = pymongo.AsyncMongoClient(mongod.url, tz_aware=True)
     # A server that was called gone is looked at again at once: this one is not.
     url = f'{mongod.url}&serverMonitoringMode=poll&{options}'

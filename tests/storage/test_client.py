@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.domain.errors import CannotStart, NoTransactions
 from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.server import running
 from iceprod_tasks.settings import Settings
@@ -186,3 +186,17 @@ def test_a_service_on_pymongo_does_not_load_motor() -> None:
     said = subprocess.run([sys.executable, '-W', 'ignore', '-c', text], capture_output=True, text=True, check=True)
 
     assert said.stdout == 'False\n'
+
+
+async def test_on_a_standalone_mongod_a_fenced_write_says_what_is_missing(standalone: str) -> None:
+    store = Store(standalone, 'test')
+    written = store.collection('things')
+    await store.leaders.take('http://a:8080', 10)
+
+    with pytest.raises(NoTransactions, match='make it a replica set'):
+        await store.leaders.fenced(
+            'http://a:8080', 1, lambda session: written.insert_one({'_id': 'thing'}, session=session)
+        )
+
+    assert await written.count({}) == 0
+    await store.close()
