@@ -42,10 +42,6 @@ answers '{}'
 call 200 GET /readyz
 answers '{"ready":true,"why":[],"warnings":[]}'
 
-# Which service leads, in which term, and is it this one?
-call 200 GET /leader
-answers '{"leader":"http*","term":*,"until":"*","is_leader":*}'
-
 
 ## Tasks, one by one. These belong to no dataset that the service knows, so its scheduler leaves them alone.
 
@@ -591,6 +587,13 @@ answers '{"token_id":"lost*","by":"*","revoked":"*","expires":"2099-12-31T00:00:
 # All that was revoked.
 ICEPROD_TASKS_TOKEN=$short call 200 GET /revocations
 answers '{"results":[*"token_id":"lost*]}'
+
+
+## The leader.
+
+# Which service leads, in which term, and is it this one?
+call 200 GET /leader
+answers '{"leader":"http*","term":*,"until":"*","is_leader":*}'
 
 
 ## The dialect of vp-describe-task: requests are forms, and failures have status 200.
