@@ -28,6 +28,21 @@ async def campaign(service: Service) -> int:
     return int(is_new)
 
 
+async def leads(service: Service) -> bool:
+    """Whether this service leads; another one that does is known without asking the database.
+
+    Raises:
+        Unavailable: nothing is known, and the database does not answer soon.
+    """
+    leadership = service.leadership
+    if leadership.is_leader:
+        return True
+    if leadership.is_ours or not leadership.number:
+        # Its time is over as far as this process knows; another process of this service may have renewed it.
+        await campaign(service)
+    return leadership.is_leader
+
+
 async def write_as_leader(service: Service, work: Work[T]) -> T:
     """Write something that lands only if this service leads in that moment.
 
@@ -47,10 +62,7 @@ async def write_as_leader(service: Service, work: Work[T]) -> T:
         NoTransactions: the database is a standalone mongod.
     """
     leadership = service.leadership
-    if leadership.is_ours and not leadership.is_leader:
-        # It is over as far as this process knows; another process of this service may have renewed it.
-        await campaign(service)
-    if not leadership.is_leader:
+    if not await leads(service):
         raise NotLeader(leadership.leader)
     number = leadership.number
     try:

@@ -114,11 +114,11 @@ class Leaders:
         Returns:
             Whether it is over.
         """
-        found = await self._leaders.find_one({**_LEASE, '$expr': _OVER}, {'sessions': True})
-        if not found:
-            return False
-        await self._transactions.end_those_of(found['sessions'])
-        return True
+        async with self._leaders.haste():
+            found = await self._leaders.find_one({**_LEASE, '$expr': _OVER}, {'sessions': True})
+            if found:
+                await self._transactions.end_those_of(found['sessions'])
+        return bool(found)
 
     async def _sign(self, holder: str, term: int) -> None:
         """Have the session of this process in the lease before it holds anything that others wait for."""

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iceprod_tasks.actions.lead import campaign, who_leads, write_as_leader
+from iceprod_tasks.actions.lead import campaign, leads, who_leads, write_as_leader
 from iceprod_tasks.actions.leadership import Leadership
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotLeader
@@ -189,6 +189,22 @@ async def test_a_process_that_slept_past_its_lease_asks_before_it_gives_up(servi
     await write(services[1], 'thing')
 
     assert services[1].leadership.is_leader
+
+
+async def test_a_process_that_has_heard_nothing_asks(services: list[Service]) -> None:
+    await campaign(services[1])
+
+    assert await leads(services[2])
+    assert not await leads(services[0])
+
+
+async def test_who_knows_another_leader_does_not_ask(services: list[Service], database: Any) -> None:
+    await campaign(services[0])
+    await campaign(services[1])
+    await expire(database)
+
+    assert not await leads(services[1])
+    assert services[1].leadership.number == 1
 
 
 async def test_a_leader_that_believes_too_long_writes_nothing(services: list[Service], database: Any) -> None:
