@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from iceprod_tasks.storage.transactions import Transactions
 from tests.storage.conftest import Database
 
 A, B = 'http://a:8080', 'http://b:8080'
+LEASE_SECONDS = 2.0
 
 
 class Process:
@@ -167,9 +169,10 @@ async def test_a_leader_whose_lease_is_over_does_not_write_although_nobody_else_
     assert await things(database) == set()
 
 
-async def hanging(process: Process, thing: str, goes_on: asyncio.Event) -> 'asyncio.Task[None]':
-    """A fenced write that has stopped in the middle until it may go on."""
-    is_there = asyncio.Event()
+@asynccontextmanager
+async def hanging(process: Process, thing: str) -> 'AsyncIterator[tuple[asyncio.Task[None], asyncio.Event]]':
+    """A fenced write that has stopped in the middle until it may go on, at the latest at the end of the block."""
+    is_there, goes_on = asyncio.Event(), asyncio.Event()
 
     async def work(session: Session) -> None:
         await process.things.insert_one({'_id': thing}, session=session)
@@ -177,23 +180,27 @@ async def hanging(process: Process, thing: str, goes_on: asyncio.Event) -> 'asyn
         await goes_on.wait()
 
     writing = asyncio.create_task(process.leaders.fenced(A, 1, work))
-    await is_there.wait()
-    return writing
+    try:
+        async with asyncio.timeout(10):
+            await is_there.wait()
+        yield writing, goes_on
+    finally:
+        goes_on.set()
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 async def test_a_write_under_way_does_not_land_once_another_has_taken_over(
     database: Database, processes: list[Process]
 ) -> None:
-    await processes[0].leaders.take(A, 1)
-    goes_on = asyncio.Event()
-    writing = await hanging(processes[0], 'late', goes_on)
-    await asyncio.sleep(1.1)
+    await processes[0].leaders.take(A, LEASE_SECONDS)
+    async with hanging(processes[0], 'late') as (writing, goes_on):
+        await asyncio.sleep(LEASE_SECONDS + 0.1)
 
-    taken = await processes[1].leaders.take(B, 10)
-    goes_on.set()
+        taken = await processes[1].leaders.take(B, 10)
+        goes_on.set()
+        with pytest.raises(NotLeader) as refused:
+            await writing
 
-    with pytest.raises(NotLeader) as refused:
-        await writing
     assert (taken.holder, taken.number) == (B, 2)
     assert refused.value.leader == B
     assert await things(database) == set()
@@ -207,13 +214,12 @@ async def test_a_write_under_way_does_not_land_once_another_has_taken_over(
 async def test_a_write_that_commits_before_somebody_takes_over_lands(
     database: Database, processes: list[Process]
 ) -> None:
-    await processes[0].leaders.take(A, 1)
-    goes_on = asyncio.Event()
-    writing = await hanging(processes[0], 'in time', goes_on)
-    await asyncio.sleep(1.1)
+    await processes[0].leaders.take(A, LEASE_SECONDS)
+    async with hanging(processes[0], 'in time') as (writing, goes_on):
+        await asyncio.sleep(LEASE_SECONDS + 0.1)
 
-    goes_on.set()
-    await writing
+        goes_on.set()
+        await writing
 
     assert (await processes[1].leaders.take(B, 10)).number == 2
     assert await things(database) == {'in time'}
@@ -252,13 +258,11 @@ async def test_a_write_whose_work_fails_leaves_nothing(database: Database, proce
 
 async def test_a_write_whose_caller_goes_away_comes_to_its_end(database: Database, processes: list[Process]) -> None:
     await processes[0].leaders.take(A, 10)
-    goes_on = asyncio.Event()
-    writing = await hanging(processes[0], 'thing', goes_on)
 
-    writing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await writing
-    goes_on.set()
+    async with hanging(processes[0], 'thing') as (writing, _):
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
     await processes[0].write(A, 1, 'next')
 
     assert await things(database) == {'thing', 'next'}
