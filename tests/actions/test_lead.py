@@ -5,7 +5,8 @@ The property plays three services that renew, lose and fence in any order.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from iceprod_tasks.actions.lead import campaign, leads, who_leads, write_as_leader
 from iceprod_tasks.actions.leadership import Leadership
 from iceprod_tasks.actions.service import Service
-from iceprod_tasks.domain.errors import NotLeader
+from iceprod_tasks.domain.errors import NotLeader, Unavailable
 from iceprod_tasks.domain.terms import Term
 from iceprod_tasks.storage.archives import Archives
 from iceprod_tasks.storage.client import Session
@@ -158,6 +159,25 @@ async def test_one_service_leads_and_all_know_which(services: list[Service]) -> 
     assert await campaign(services[0]) == 0
 
 
+async def test_an_answer_that_takes_longer_than_the_lease_makes_no_leader(
+    services: list[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, take = Clock(), services[0].store.leaders.take
+
+    async def slowly(holder: str, lease_seconds: float) -> Term:
+        taken = await take(holder, lease_seconds)
+        clock.seconds += 60
+        return taken
+
+    monkeypatch.setattr(services[0].store.leaders, 'take', slowly)
+    service = replace(services[0], leadership=Leadership(A, 30, clock))
+
+    await campaign(service)
+
+    assert service.leadership.is_ours
+    assert not service.leadership.is_leader
+
+
 async def test_who_does_not_lead_is_refused_without_a_question(services: list[Service]) -> None:
     for service in services:
         await campaign(service)
@@ -261,10 +281,16 @@ class World:
             await asyncio.gather(self.renew(at), self.write((at + 1) % 3), self.renew((at + 2) % 3), self.write(at))
 
     async def renew(self, at: int) -> None:
-        term = await self.stores[at].leaders.take((A, B, C)[at], 30)
+        term = await self.take(at)
         assert self.holders.setdefault(term.number, term.holder) == term.holder
         if term.holder == (A, B, C)[at]:
             self.believed[at] = term.number
+
+    async def take(self, at: int) -> Term:
+        """Again and again on a machine that is busy, as the timer does."""
+        while True:
+            with suppress(Unavailable):
+                return await self.stores[at].leaders.take((A, B, C)[at], 30)
 
     async def write(self, at: int) -> None:
         """Write which term is thought to be, and which one the transaction sees."""
