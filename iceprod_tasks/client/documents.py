@@ -21,6 +21,7 @@ class Requirements(TypedDict, total=False):
     os: str | list[str]
     site: str
     container: bool
+    work: bool
 
 
 class Resources(TypedDict, total=False):

@@ -10,6 +10,7 @@ from typing import Any
 
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.tasks import HIDDEN_FIELDS, KEY_FIELDS, SECRET_FIELDS, Task
+from iceprod_tasks.domain.work import for_readers as work_for_readers
 
 NEEDED = ('claimed_by', 'claim_id', 'claims', 'status', 'epoch')
 """The fields of a task that decide."""
@@ -64,7 +65,8 @@ def for_operators(task: Task) -> Task:
 
 def for_readers(task: Task) -> Task:
     """A task for those who may read its dataset."""
-    return _without(task, SECRET_FIELDS | HIDDEN_FIELDS)
+    kept = _without(task, SECRET_FIELDS | HIDDEN_FIELDS)
+    return {**kept, 'work': work_for_readers(kept['work'])} if kept.get('work') else kept
 
 
 def _without(task: Task, fields: frozenset[str]) -> Task:

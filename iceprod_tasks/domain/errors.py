@@ -156,6 +156,19 @@ class BeingDeleted(Conflict):
     """the dataset is being deleted."""
 
 
+class AlreadyNamed(Conflict):
+    """A task with this name exists.
+
+    Args:
+        name: the name, as its client would write it.
+        task_id: of the task that has it.
+    """
+
+    def __init__(self, name: str, task_id: str) -> None:
+        super().__init__(f'{name} exists already: it is the task {task_id}')
+        self.task_id = task_id
+
+
 class KeyReused(Conflict):
     """This Idempotency-Key was used for another request: repeat that one, or make a new key."""
 

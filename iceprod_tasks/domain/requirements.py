@@ -13,6 +13,9 @@ Requirements = Mapping[str, Any]
 GROWING = ('cpu', 'memory', 'disk', 'time')
 """Requirements that grow after a failure; gpu never does."""
 
+MUST_BE_OFFERED = ('work',)
+"""What a pilot has to name, so that those of older releases, which know nothing of it, take no task that needs it."""
+
 DEFAULTS: Mapping[str, float] = {'cpu': 1, 'gpu': 0, 'memory': 1.0, 'disk': 10.0, 'time': 1.0}
 
 DEFAULT_CEILING: Mapping[str, float] = {'cpu': 64, 'memory': 512.0, 'disk': 4096.0, 'time': 336.0}
@@ -29,8 +32,9 @@ _HEADROOM = 1.5
 def fits(requirements: Requirements, offer: Requirements) -> bool:
     """Whether a pilot with this offer may take a task with these requirements.
 
-    Only what the pilot offers is compared: a requirement it does not name is not looked at, and a task that does
-    not name what is offered takes any amount of it. A pilot that offers a gpu takes gpu tasks only.
+    Only what the pilot offers is compared: a requirement it does not name is not looked at, unless it is one of
+    `MUST_BE_OFFERED`, and a task that does not name what is offered takes any amount of it. A pilot that offers a gpu
+    takes gpu tasks only.
 
     Args:
         requirements: of the task.
@@ -39,7 +43,13 @@ def fits(requirements: Requirements, offer: Requirements) -> bool:
     Returns:
         True when the task fits.
     """
+    if any(_is_wanted(requirements.get(key)) for key in MUST_BE_OFFERED if key not in offer):
+        return False
     return all(_fits_one(key, requirements, offered) for key, offered in offer.items())
+
+
+def _is_wanted(need: Any) -> bool:
+    return any(each is True for each in (need if isinstance(need, list) else [need]))
 
 
 def wants_gpu(key: str, offered: Any) -> bool:

@@ -43,6 +43,8 @@ class Offer:
             'os': self.os,
             'site': self.site,
             'container': self.container,
+            # Tasks that carry their command with them go to nobody who does not say so.
+            'work': True,
         }
         if self.time_hours is not None:
             offered['time'] = self.time_hours

@@ -20,7 +20,7 @@ from iceprod_tasks.storage.client import utc_now
 from iceprod_tasks.storage.datasets import KEPT, dependent_in, in_debug, in_statuses
 from iceprod_tasks.storage.depths import Depth
 from iceprod_tasks.storage.queueing import Gap
-from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries
+from iceprod_tasks.storage.sweeps import failed_too_often, failed_tries, tries_beyond
 from iceprod_tasks.storage.transitions import Note
 
 WHO = 'scheduler'
@@ -126,7 +126,8 @@ async def retry(service: Service, dataset_ids: Sequence[str]) -> int:
     for failures in range(1, limits.max_failures + 1):
         delay = retry_delay_seconds(failures, limits.retry_delay_seconds)
         moved += await _move(service, 'retry', 'another try', failed_tries(others, failures, delay))
-    return moved
+    delay = retry_delay_seconds(limits.max_failures + 1, limits.retry_delay_seconds)
+    return moved + await _move(service, 'retry', 'another try', tries_beyond(others, limits.max_failures, delay))
 
 
 async def _move(service: Service, transition: str, why: str, filters: Sequence[Mapping[str, Any]]) -> int:

@@ -172,7 +172,7 @@ class Claims:
 
     async def _count_fitting(self, offer: Mapping[str, Any], stuck: bool, **reading: Any) -> int:  # noqa: FBT001
         count = 0
-        exact: Document = {'$and': fitting(offer)} if offer else {}
+        exact: Document = {'$and': clauses} if (clauses := fitting(offer)) else {}
         for where in UNFINISHED:
             if stuck and where == _IDLE:
                 where = _IDLE_OF_CLIENTS

@@ -44,6 +44,26 @@ class Datasets:
         with suppress(Duplicate):
             await self._datasets.insert_one(dataset)
 
+    async def add_named(self, dataset: Document, access: Document) -> None:
+        """Store the dataset of an application of another service, unless there is one.
+
+        Args:
+            dataset: with `external`: {system, app}.
+            access: who may read and write it.
+        """
+        await self.set_access(access)
+        try:
+            await self._datasets.insert_one(dataset)
+        except Duplicate:
+            await self._auths.delete_many({'dataset_id': dataset['dataset_id']})
+
+    async def find_named(self, system: str, app: str) -> Document | None:
+        """The dataset of an application of another service."""
+        found: Document | None = await self._datasets.find_one(
+            {'external.system': system, 'external.app': app}, _HIDDEN
+        )
+        return found
+
     async def get(self, dataset_id: str) -> Document | None:
         """One dataset."""
         found: Document | None = await self._datasets.find_one({'dataset_id': dataset_id}, _HIDDEN)

@@ -63,6 +63,12 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'keys': [('status', _UP), ('_id', _UP)],
             'partialFilterExpression': {'status': 'processing', 'lease_until': None},
         },
+        # One task for each name that a client of another service has given it.
+        'external': {
+            'keys': [('external.system', _UP), ('external.app', _UP), ('external.id', _UP)],
+            'unique': True,
+            'partialFilterExpression': {'external.app': {'$exists': True}},
+        },
         'stop': {'keys': [('stop.deadline', _UP)], 'partialFilterExpression': {'stop.deadline': {'$exists': True}}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
         'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP), ('_id', _UP)]},
@@ -84,6 +90,12 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     'datasets': {
         'dataset_id': {'keys': [('dataset_id', _UP)], 'unique': True},
         'status': {'keys': [('status', _UP), ('_id', _UP)]},
+        # One dataset for all tasks of such a client's application.
+        'external': {
+            'keys': [('external.system', _UP), ('external.app', _UP)],
+            'unique': True,
+            'partialFilterExpression': {'external.app': {'$exists': True}},
+        },
         'username': {'keys': [('username', _UP), ('_id', _UP)]},
         'group': {'keys': [('group', _UP), ('_id', _UP)]},
         # Deletions that were interrupted.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from iceprod_tasks.domain.conditions import Condition
-from iceprod_tasks.domain.requirements import is_number, wants_gpu
+from iceprod_tasks.domain.requirements import MUST_BE_OFFERED, is_number, wants_gpu
 from iceprod_tasks.storage.client import Document
 
 _OPERATORS = {
@@ -18,7 +18,8 @@ _OPERATORS = {
 
 def fitting(offer: Mapping[str, Any]) -> list[Document]:
     """The filters that a task must pass to fit an offer, as `domain.requirements.fits` decides it."""
-    return [_fitting_one(key, offered) for key, offered in offer.items()]
+    unnamed = [{f'requirements.{key}': {'$ne': True}} for key in MUST_BE_OFFERED if key not in offer]
+    return [*(_fitting_one(key, offered) for key, offered in offer.items()), *unnamed]
 
 
 def _fitting_one(key: str, offered: Any) -> Document:

@@ -77,14 +77,27 @@ class Sweeps:
 
 
 def failed_tries(dataset_ids: Sequence[str], failures: int, at_least_seconds_ago: float) -> list[Document]:
-    """The filters of reset tasks with a number of failures whose last one is a while ago, on the primary's clock."""
+    """The filters of reset tasks with a number of failures whose last one is a while ago, on the primary's clock.
+
+    A task that says a number of its own has no more tries beyond it.
+    """
     rested = {'$lte': ['$status_changed', {'$subtract': ['$$NOW', round(at_least_seconds_ago * 1000)]}]}
-    return _in_datasets(dataset_ids, {'status': 'reset', 'failures': failures, '$expr': rested})
+    bounded = {'$lte': ['$failures', {'$ifNull': ['$max_failures', failures]}]}
+    return _in_datasets(dataset_ids, {'status': 'reset', 'failures': failures, '$expr': {'$and': [rested, bounded]}})
+
+
+def tries_beyond(dataset_ids: Sequence[str], failures: int, at_least_seconds_ago: float) -> list[Document]:
+    """The filters of reset tasks with more failures than a number that allow themselves more, as for `failed_tries`."""
+    return [
+        {**where, 'failures': {'$gt': failures}, 'max_failures': {'$gt': failures}}
+        for where in failed_tries(dataset_ids, failures, at_least_seconds_ago)
+    ]
 
 
 def failed_too_often(dataset_ids: Sequence[str], failures: int) -> list[Document]:
-    """The filters of reset tasks with more failures than a number."""
-    return _in_datasets(dataset_ids, {'status': 'reset', 'failures': {'$gt': failures}})
+    """The filters of reset tasks with more failures than a number, or than that which they say themselves."""
+    beyond = {'$gt': ['$failures', {'$ifNull': ['$max_failures', failures]}]}
+    return _in_datasets(dataset_ids, {'status': 'reset', '$expr': beyond})
 
 
 def _in_datasets(dataset_ids: Sequence[str], where: Document) -> list[Document]:

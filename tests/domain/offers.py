@@ -46,4 +46,12 @@ MATCHES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({'word': '$memory'}, {'word': '$memory'}, True),
     ({'word': 'a'}, {'word': '$$ROOT'}, False),
     ({'word': 'abc'}, {'word': 'a.*'}, False),
+    ({'work': True}, {}, False),
+    ({'work': True}, {'cpu': 1}, False),
+    ({'work': [False, True]}, {'cpu': 1}, False),
+    ({'work': True}, {'work': False}, False),
+    ({'work': True}, {'work': True}, True),
+    ({'work': False}, {'cpu': 1}, True),
+    ({'work': 1}, {'cpu': 1}, True),
+    ({'cpu': 1}, {'work': True}, True),
 ]  # fmt: skip

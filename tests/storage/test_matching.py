@@ -12,7 +12,7 @@ from iceprod_tasks.domain.requirements import fits
 from iceprod_tasks.storage.matching import fitting, meeting
 from tests.domain.offers import MATCHES
 
-KEYS = ['cpu', 'gpu', 'memory', 'os', 'site', 'own']
+KEYS = ['cpu', 'gpu', 'memory', 'os', 'site', 'own', 'work']
 numbers = st.integers(-2, 3) | st.sampled_from([0.5, 1.0, 2.5, -1.5, 1e300])
 scalars = numbers | st.booleans() | st.none() | st.sampled_from(['', 'A', 'B', '1', '$$ROOT', '$own'])
 values = scalars | st.lists(scalars, max_size=3)
