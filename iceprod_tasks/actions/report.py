@@ -39,6 +39,7 @@ class Report:
         exit_code: of the command.
         stdout: the end of its standard output.
         stderr: the end of its standard error.
+        cause: what kind of end it was: `run_time` when it ran for too long, `provisioning` when it never came to run.
         phases: what the pilot did with the task that no heartbeat has told, and when.
     """
 
@@ -51,6 +52,7 @@ class Report:
     exit_code: int | None = None
     stdout: str = ''
     stderr: str = ''
+    cause: str = ''
     phases: Sequence[tuple[str, datetime]] = ()
 
     @property
@@ -272,7 +274,8 @@ def _meet(
 
 
 def _last_try(report: Report) -> dict[str, Any]:
-    return {'exit_code': report.exit_code, 'message': report.reason}
+    cause = {'cause': report.cause} if report.cause else {}
+    return {'exit_code': report.exit_code, 'message': report.reason, **cause}
 
 
 async def _same_as_before(service: Service, caller: Caller, task_id: str, report: Report, ending: _Ending) -> Task:

@@ -67,6 +67,13 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     multiple=True,
     help='Images that are paths may be below this folder; repeatable.',
 )
+@click.option(
+    '--allow-volume',
+    'container_volumes',
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help='Containers may see what is below this folder; repeatable.',
+)
 @click.option('--allow-nodes', metavar='NODESET', multiple=True, help='Nodes that tasks may go to by ssh; repeatable.')
 @click.option('--ssh-options', metavar='TEXT', default='', help='Further options of ssh.')
 @click.option(
@@ -118,7 +125,8 @@ def _plan(token: str, *, slots: int, workdir: Path | None, pass_env: Sequence[st
     folder = _usable(workdir or Path(tempfile.gettempdir()))
     machine = this_machine(folder)
     containers = ContainerRules(
-        given['container_runtime'], *(tuple(given[f'container_{name}']) for name in ('option', 'run_option', 'images'))
+        given['container_runtime'],
+        *(tuple(given[f'container_{name}']) for name in ('option', 'run_option', 'images', 'volumes')),
     )
     offer = _offer(machine, slots, container=bool(Containers(containers).names), **given)
     # Whatever lets it through, a variable that holds the token is no task's business.

@@ -24,6 +24,7 @@ class Report(TypedDict, total=False):
     stdout: str
     stderr: str
     phases: list[PastPhase]
+    cause: str
 
 
 class Note(TypedDict, total=False):

@@ -56,6 +56,7 @@ class Outcome(TypedDict, total=False):
     result: str
     exit_code: int | None
     message: str
+    cause: str
 
 
 class TaskDocument(TypedDict, total=False):
@@ -86,6 +87,9 @@ class TaskDocument(TypedDict, total=False):
     heartbeat_at: str | None
     resources_used: Resources
     max_evictions: int | None
+    max_failures: int | None
+    work: dict[str, Any] | None
+    external: dict[str, str] | None
 
 
 class RankedTask(TypedDict, total=False):

@@ -14,6 +14,11 @@ NAMES = ('job_index', 'task_index', 'dataset_id', 'job_id', 'task_id')
 _PLACEHOLDER = re.compile(r'(?P<escape>\$)?\$\{(?P<name>[^{}]*)\}')
 
 
+def literal(text: str) -> str:
+    """A text of which `expand` makes the given one, whatever is in it."""
+    return _PLACEHOLDER.sub(lambda match: match[0].replace('${', '$${', 1), text)
+
+
 def expand(text: str, values: Mapping[str, object]) -> str:
     """Put values in place of placeholders.
 

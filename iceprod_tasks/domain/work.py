@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.files import check_local
 from iceprod_tasks.domain.images import kind_of_image
+from iceprod_tasks.domain.placeholders import NAMES, expand
 
 Entry = TypeVar('Entry')
 
@@ -91,7 +92,7 @@ class Work:
     Args:
         command: the program and its arguments.
         image: of the container that it runs in; '' for none.
-        env: variables in its environment.
+        env: variables in its environment; their values have placeholders, those of configs and `${host}`.
         files: in its directory before it starts.
         volumes: what its container sees of the machine.
         timeout_seconds: it is ended when it has run so long; None is no limit.
@@ -180,7 +181,13 @@ def _env(given: object) -> dict[str, str]:
     for name in entry:
         if not _VARIABLE.fullmatch(name):
             raise InvalidRequest(f'work.env: {name[:100]!r} is no name of a variable')
-    return {name: _text(value, f'work.env.{name[:100]}') for name, value in entry.items()}
+    env = {name: _text(value, f'work.env.{name[:100]}') for name, value in entry.items()}
+    for name, value in env.items():
+        try:
+            expand(value, dict.fromkeys((*NAMES, 'host'), ''))
+        except InvalidRequest as error:
+            raise InvalidRequest(f'work.env.{name[:100]}: {str(error)[:200]!a}') from error
+    return env
 
 
 def _check_together(files: Sequence[InlineFile], volumes: Sequence[Volume]) -> None:

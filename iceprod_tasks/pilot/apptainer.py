@@ -64,6 +64,8 @@ class Apptainer:
         yield from ('--containall', '--no-privs', '--pwd', work, '--home', work, '--bind', work, '--bind', tmp)
         programs = order.folder.programs
         yield from ('--bind', str(order.folder.spool), '--bind', f'{programs}:{programs}:ro')
+        for volume in order.volumes:
+            yield from ('--bind', f'{volume.source}:{volume.target}:{"ro" if volume.read_only else "rw"}')
         if self._has_no_eval:
             # Else a `$(...)` in a variable would be run.
             yield '--no-eval'

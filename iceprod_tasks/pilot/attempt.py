@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from iceprod_tasks import fanout
 from iceprod_tasks.client import AsyncClient, ClientError, NotFound, Overloaded, ServerError, Unreachable
 from iceprod_tasks.pilot.boxed import run_in_container
+from iceprod_tasks.pilot.carried import carries_work, command_of_work, put_files
 from iceprod_tasks.pilot.command import Command, WrongConfig, command_of
 from iceprod_tasks.pilot.containers import Containers
 from iceprod_tasks.pilot.files import FileRefused, FileTrouble, Moved, Mover
@@ -80,12 +81,16 @@ class Attempt:
         Raises:
             MachineTrouble: this machine cannot run it.
         """
+        ending = await self._made()
+        if self._hold.phase == 'provisioning' and ending.outcome in (Outcome.RESET, Outcome.FAILED):
+            return replace(ending, report={**ending.report, 'cause': 'provisioning'})
+        return ending
+
+    async def _made(self) -> Ending:
         self._hold.enter('provisioning')
         try:
             await self._unless_over(self._hold.sure.wait())
-            # Most tasks have no files, and none should wait for that answer alone.
-            config, files = await self._unless_over(both(self._client.config(self._claim.dataset_id), self._files()))
-            command = command_of(config, self._claim, self._environment)
+            command, files = await self._unless_over(self._described())
             nodes = on_nodes(command.nodes, self._plan.nodes)
         except TimeoutError:
             return Ending(*called_off(self._hold))
@@ -102,10 +107,25 @@ class Attempt:
         try:
             command = self._fitted_out(command, nodes, folder)
             return await self._in(folder, command, files)
+        except WrongConfig as error:
+            return Ending(Outcome.FAILED, str(error))
         except TimeoutError:
             return Ending(*called_off(self._hold))
         finally:
             await asyncio.to_thread(folder.close if self._plan.keep_workdirs else folder.remove)
+
+    async def _described(self) -> tuple[Command, Sequence[Document]]:
+        """The command, and the entries of its files.
+
+        Raises:
+            ClientError: the service does not give them.
+            WrongConfig: they cannot be used.
+        """
+        if carries_work(self._claim):
+            return command_of_work(self._claim, self._environment, self._plan.host), await self._files()
+        # Most tasks have no files, and none should wait for that answer alone.
+        config, files = await both(self._client.config(self._claim.dataset_id), self._files())
+        return command_of(config, self._claim, self._environment), files
 
     async def _in(self, folder: Folder, command: Command, files: Sequence[Document]) -> Ending:
         """The command in its folder, with its files.
@@ -141,8 +161,10 @@ class Attempt:
 
         Raises:
             MachineTrouble: the disk would not have that.
+            WrongConfig: no disk would.
         """
         try:
+            put_files(command, folder.work)
             if nodes is not None:
                 return sent_out(command, nodes, self._plan.nodes, folder)
             return with_programs(command, folder)

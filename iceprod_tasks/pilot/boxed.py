@@ -44,9 +44,9 @@ async def run_in_container(
     try:
         box = await containers.box(command, folder, name, limits)
     except NoContainers as error:
-        return Ending(Outcome.RESET, str(error))
+        return Ending(Outcome.RESET, str(error), {'cause': 'provisioning'})
     except WrongConfig as error:
-        return Ending(Outcome.FAILED, str(error))
+        return Ending(Outcome.FAILED, str(error), {'cause': 'provisioning'})
     exit_code, killed_before = 0, oom_kills()
     try:
         ending = await run(box.command)
@@ -77,6 +77,8 @@ def _seen_from_outside(ending: Ending, after: After, folder: Folder, limits: Lim
     if not after.started and by_itself:
         why = end_of(folder.stderr).strip().rpartition('\n')[2]
         outcome = Outcome.RESET if after.exit_code == CONTAINER_TROUBLE else Outcome.FAILED
+        if outcome is Outcome.RESET:
+            ending = replace(ending, report={**ending.report, 'cause': 'provisioning'})
         return replace(ending, outcome=outcome, reason=f'cannot be started in its container: {why}')
     used: Resources = ending.report.get('resources', {})
     if after.out_of_memory or (after.exit_code == KILLED and used.get('memory', 0) > limits.memory_gb):

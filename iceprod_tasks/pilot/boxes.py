@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from iceprod_tasks.domain.work import Volume
 from iceprod_tasks.pilot.command import Command
 from iceprod_tasks.pilot.folder import Folder
 from iceprod_tasks.pilot.limits import Limits
@@ -31,12 +32,14 @@ class Order:
         folder: of the attempt.
         name: of the container, like no other.
         limits: what the attempt may use; None for nothing but the pilot's own watching.
+        volumes: what it sees of the machine, allowed and by their real paths.
     """
 
     command: Command
     folder: Folder
     name: str
     limits: Limits | None
+    volumes: tuple[Volume, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

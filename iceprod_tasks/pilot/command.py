@@ -10,6 +10,7 @@ from iceprod_tasks.client import Claim, TaskDocument
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.images import kind_of_image
 from iceprod_tasks.domain.placeholders import NAMES, expand_all
+from iceprod_tasks.domain.work import Work
 
 INHERITED = ('PATH', 'HOME', 'USER', 'LANG', 'TZ', 'CUDA_VISIBLE_DEVICES')
 
@@ -31,6 +32,7 @@ class Command:
         timeout_seconds: it is stopped after this long; None is no limit.
         nodes: what the config says of the nodes that it shall run on; None for this machine.
         image: of the container that it shall run in; '' for none.
+        carried: the work that the task brought with it; None where a config describes it.
     """
 
     argv: tuple[str, ...]
@@ -38,6 +40,7 @@ class Command:
     timeout_seconds: float | None
     nodes: object = None
     image: str = ''
+    carried: Work | None = None
 
 
 def command_of(config: object, claim: Claim, environment: Mapping[str, str]) -> Command:
@@ -61,8 +64,22 @@ def command_of(config: object, claim: Claim, environment: Mapping[str, str]) -> 
         image = _image(expand_all(entry.get('image'), values), nodes)
     except (InvalidRequest, WrongConfig) as error:
         raise WrongConfig(f'{place}: {error}') from error
+    return Command(argv, in_environment(claim, environment, given, image=image), timeout_seconds, nodes, image)
+
+
+def in_environment(
+    claim: Claim, environment: Mapping[str, str], given: Mapping[str, str], *, image: str
+) -> dict[str, str]:
+    """All that a task finds in its environment.
+
+    Args:
+        claim: the claimed task.
+        environment: what every task of this pilot finds there.
+        given: what this one is to find.
+        image: of its container; '' for none.
+    """
     seen = {name: value for name, value in environment.items() if not image or name not in _OF_THIS_SYSTEM}
-    return Command(argv, {**seen, **given, **_identity(claim)}, timeout_seconds, nodes, image)
+    return {**seen, **given, **_identity(claim)}
 
 
 def clean_environment(environment: Mapping[str, str], passed: Iterable[str] = ()) -> dict[str, str]:

@@ -18,6 +18,7 @@ from iceprod_tasks.pilot.command import Command, WrongConfig
 from iceprod_tasks.pilot.folder import Folder
 from iceprod_tasks.pilot.limits import Limits
 from iceprod_tasks.pilot.podman import Podman
+from iceprod_tasks.pilot.volumes import allowed
 
 __all__ = ['After', 'Box', 'ContainerRules', 'Containers', 'NoContainers']
 
@@ -55,12 +56,14 @@ class ContainerRules:
         options: of the program, before its `exec` or `run`; whatever else it is asked has them too.
         run_options: of its `exec` or `run`; they stand behind the pilot's own.
         image_roots: folders below which an image that is a path must be.
+        volume_roots: folders below which all must be that containers see of the machine.
     """
 
     runtime: str | None = None
     options: tuple[str, ...] = ()
     run_options: tuple[str, ...] = ()
     image_roots: tuple[Path, ...] = ()
+    volume_roots: tuple[Path, ...] = ()
 
 
 class Containers:
@@ -102,6 +105,7 @@ class Containers:
             raise WrongConfig(str(error)) from error
         program = self._program_for(kind, command.image)
         image = self._place(command.image) if kind == 'path' else command.image
+        volumes = allowed(command.carried.volumes if command.carried else (), self._rules.volume_roots)
         await program.look()
         if not self._cleared:
             # What a pilot that was killed has left would stay for ever.
@@ -109,7 +113,8 @@ class Containers:
             await self.clear()
         unique = f'iceprod-{re.sub("[^A-Za-z0-9_.-]", "-", name)[:100]}-{uuid.uuid4().hex[:12]}'
         environment = {'HOME': str(folder.work), **command.environment, 'TMPDIR': str(folder.tmp)}
-        return program.box(Order(replace(command, image=image, environment=environment), folder, unique, limits))
+        command = replace(command, image=image, environment=environment)
+        return program.box(Order(command, folder, unique, limits, volumes))
 
     async def clear(self) -> None:
         """Remove what pilots of this user have left in the storage of this machine when they were killed.

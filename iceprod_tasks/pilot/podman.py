@@ -122,6 +122,9 @@ class Podman:
             # Files of anybody else could not be removed afterwards.
             yield '--userns=keep-id'
         yield from _mounts(order.folder)
+        for volume in order.volumes:
+            ro = 'true' if volume.read_only else 'false'
+            yield from ('--mount', f'type=bind,src={volume.source},dst={volume.target},ro={ro}')
         if 'PATH' not in order.command.environment and self._adds_to_path:
             yield from ('--env-merge', f'PATH={order.folder.programs}:${{PATH}}')
         yield from ('--workdir', str(order.folder.work))

@@ -95,7 +95,7 @@ class Runner:
                 process = await within(start, hold.ended, 0)
             except TimeoutError:
                 return Ending(*called_off(hold))
-            ending = await self._see_through(process, command.timeout_seconds, limits, folder, hold)
+            ending = await self._see_through(process, command, limits, folder, hold)
         except CannotStart as error:
             return Ending(Outcome.FAILED, f'cannot be started: {error}')
         finally:
@@ -114,7 +114,7 @@ class Runner:
         return replace(limits_of(needs, self.offer), cpu_seconds=self.cpu_seconds)
 
     async def _see_through(
-        self, process: Process, timeout_seconds: float | None, limits: Limits, folder: Folder, hold: Hold
+        self, process: Process, command: Command, limits: Limits, folder: Folder, hold: Hold
     ) -> Ending:
         meter = Meter(process.warden, folder.used_bytes, self.table)
         hold.resources = meter.resources
@@ -122,8 +122,8 @@ class Runner:
         hold.tell(process.work_until)
         disk = asyncio.create_task(meter.watch_disk())
         try:
-            stopped = await self._watch(process, meter, timeout_seconds, limits, hold)
-            end = await process.end(0 if hold.lost else self.grace_seconds)
+            stopped = await self._watch(process, meter, command, limits, hold)
+            end = await process.end(0 if hold.lost else self._grace_seconds(command))
         finally:
             disk.cancel()
             process.close()
@@ -133,12 +133,20 @@ class Runner:
         meter.finish(end.cpu_seconds, end.peak_bytes)
         await meter.look_at_disk()
         outcome, reason = _verdict(end, stopped, hold)
-        return Ending(outcome, reason, _report(end.exit_code, meter, folder))
+        report = _report(end.exit_code, meter, folder)
+        if (outcome, reason) == (Outcome.RESET, _too_long(command)):
+            report['cause'] = 'run_time'
+        return Ending(outcome, reason, report)
+
+    def _grace_seconds(self, command: Command) -> float:
+        own = command.carried.kill_grace_seconds if command.carried is not None else None
+        return self.grace_seconds if own is None else own
 
     async def _watch(
-        self, process: Process, meter: Meter, timeout_seconds: float | None, limits: Limits, hold: Hold
+        self, process: Process, meter: Meter, command: Command, limits: Limits, hold: Hold
     ) -> tuple[Outcome, str] | None:
         """Wait for the end; None when the command ended by itself, else why it must be stopped."""
+        timeout_seconds = command.timeout_seconds
         deadline = time.monotonic() + (math.inf if timeout_seconds is None else timeout_seconds)
         cores = Cores(limits.cpu_seconds)
         interval_seconds = FIRST_SAMPLE_SECONDS
@@ -147,7 +155,7 @@ class Runner:
             if hold.ended.is_set():
                 return called_off(hold)
             if time.monotonic() >= deadline:
-                return Outcome.RESET, f'timeout after {timeout_seconds:g} s'
+                return Outcome.RESET, _too_long(command)
             meter.sample(limits.memory_gb)
             if over := limits.exceeded(meter, cores):
                 return Outcome.RESET, over
@@ -194,6 +202,12 @@ def ended_by_the_kernel(ending: Ending, limits: Limits) -> Ending:
     used = {**used, 'memory': max(used.get('memory', 0.0), limits.memory_gb)}
     reason = ending.reason if ending.reason.startswith('over ') else f'over memory limit of {limits.memory_gb:g} GB'
     return replace(ending, reason=reason, report={**ending.report, 'resources': used})
+
+
+def _too_long(command: Command) -> str:
+    """Why a command is ended that has run for as long as it may."""
+    seconds = f'{command.timeout_seconds or 0:g} s'
+    return f'timeout after {seconds}' if command.carried is None else f'run time of {seconds} is over'
 
 
 def _verdict(end: End, stopped: tuple[Outcome, str] | None, hold: Hold) -> tuple[Outcome, str]:

@@ -63,6 +63,11 @@ class FakeService:
         self.tasks.append({**task, 'name': f'task{index}', 'failures': 2, 'epoch': 4, 'requirements': {}})
         self.left += 1
 
+    def add_work(self, *command: str, **work: Any) -> None:
+        """Queue a task that carries its work with it."""
+        self.add_index(len(self.tasks))
+        self.tasks[-1]['work'] = {'command': list(command), **work}
+
     def claim(self, body: dict[str, Any]) -> Trouble:
         """The answer to a claim; the same one to the same claim id."""
         self.claims.append(body)

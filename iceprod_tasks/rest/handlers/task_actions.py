@@ -133,6 +133,7 @@ class TasksActionsErrorHandler(Handler):
             reason (str): (optional) why it failed
             claim_id, epoch: (optional) of the claim it ends
             exit_code (int), stdout, stderr (str): (optional) of the command, the ends of its output
+            cause (str): (optional) `run_time` when it ran for too long, `provisioning` when it never came to run
 
         Returns:
             dict: empty
@@ -284,6 +285,7 @@ def _report(body: dict[str, Any]) -> Report:
         exit_code=body.get('exit_code'),
         stdout=body.get('stdout', ''),
         stderr=body.get('stderr', ''),
+        cause=body.get('cause', ''),
         phases=_phases(body),
     )
 
