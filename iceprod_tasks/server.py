@@ -21,6 +21,7 @@ from iceprod_tasks.rest.identity.tokens import Tokens
 from iceprod_tasks.rest.wire.descriptors import allow_connections
 from iceprod_tasks.rest.wire.draining_server import DrainingServer
 from iceprod_tasks.scheduler.campaign import Campaign
+from iceprod_tasks.scheduler.operations import Operations
 from iceprod_tasks.scheduler.rescue import Rescue
 from iceprod_tasks.scheduler.retention import Retention
 from iceprod_tasks.scheduler.scheduler import Scheduler
@@ -53,6 +54,7 @@ def limits(settings: Settings) -> Limits:
         unleased_grace_seconds=settings.unleased_grace_seconds,
         retention_days=settings.retention_days,
         idempotency_hours=settings.idempotency_hours,
+        operations=settings.operation_rules,
     )
 
 
@@ -136,7 +138,7 @@ async def running(
         server.add_sockets(sockets)
         _tell_what_it_runs_on(settings)
         timers = (Scheduler(service), Rescue(service), Retention(service)) if settings.scheduler else ()
-        chores = [asyncio.create_task(timer.run()) for timer in (campaign, *timers)]
+        chores = [asyncio.create_task(timer.run()) for timer in (campaign, Operations(service), *timers)]
         try:
             yield Running(port_of(sockets), service)
         finally:

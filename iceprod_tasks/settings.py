@@ -15,8 +15,9 @@ from typing import Any, Self
 from iceprod_tasks.addresses import LOCAL, is_address, keeps_secrets, read_clusters
 from iceprod_tasks.domain.callers import ROLES, is_name
 from iceprod_tasks.domain.claim_rules import read_rules
-from iceprod_tasks.domain.errors import CannotStart
+from iceprod_tasks.domain.errors import CannotStart, InvalidRequest
 from iceprod_tasks.domain.messages import KEPT_AT_MOST
+from iceprod_tasks.domain.operations import STOP, OperationRules, OperationSpec
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
 
@@ -79,6 +80,13 @@ class Settings:
         share_tokens: whether they get the token of whoever asks.
         advertise: the address by which other services name this one; empty for where it listens.
         leader_lease_seconds: how long a service that is not heard of any more goes on to lead.
+        lost_after_seconds: how long a pilot of a task with a name outside is not heard of before the task is lost.
+        operation_timeout_seconds: the time of operations that the service starts itself.
+        operation_parallelism: their parallelism.
+        operation_failure_strategy: what follows their failure.
+        operation_history_days: how long operations are remembered after their end.
+        task_keep_hours: how long tasks with names outside are remembered after their end that say nothing of it.
+        task_clean_seconds: between two looks for such tasks to forget.
     """
 
     mongodb_url: str = field(default='', repr=False)
@@ -125,6 +133,13 @@ class Settings:
     share_tokens: bool = False
     advertise: str = ''
     leader_lease_seconds: float = 10.0
+    lost_after_seconds: float = 60.0
+    operation_timeout_seconds: float = 300.0
+    operation_parallelism: int = 1
+    operation_failure_strategy: str = STOP
+    operation_history_days: float = 31.0
+    task_keep_hours: float = 48.0
+    task_clean_seconds: float = 3600.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
@@ -184,6 +199,7 @@ class Settings:
         self._check_openid()
         self._check_clusters()
         self._check_leading()
+        self._check_operations()
 
     def _check_words(self) -> None:
         if self.log_level.upper() not in {'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'}:
@@ -222,6 +238,24 @@ class Settings:
         shortest, longest = LEADER_LEASE_SECONDS
         if not shortest <= self.leader_lease_seconds <= longest:
             raise CannotStart(f"the leader's lease must be between {shortest:g} and {longest:g} seconds")
+
+    def _check_operations(self) -> None:
+        try:
+            self.operation_rules.own.check()
+        except InvalidRequest as error:
+            raise CannotStart(f"the service's own operations: {error}") from error
+
+    @property
+    def operation_rules(self) -> OperationRules:
+        """What is said of operations, and of tasks with names outside."""
+        own = OperationSpec(self.operation_timeout_seconds, self.operation_parallelism, self.operation_failure_strategy)
+        return OperationRules(
+            own=own,
+            lost_after_seconds=self.lost_after_seconds,
+            keep_hours=self.task_keep_hours,
+            clean_seconds=self.task_clean_seconds,
+            history_days=self.operation_history_days,
+        )
 
     @property
     def body_limits_bytes(self) -> tuple[int, int]:

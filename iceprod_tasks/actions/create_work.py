@@ -1,7 +1,7 @@
 """Create work: a task that carries its command with it, under the name that a client of another service gives it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
@@ -34,6 +34,10 @@ class External:
     def __str__(self) -> str:
         return f'{self.app}/{self.id}'
 
+    def document(self) -> dict[str, str]:
+        """As it is stored."""
+        return {'system': self.system, 'app': self.app, 'id': self.id}
+
 
 @dataclass(frozen=True, slots=True)
 class NewWork:
@@ -46,6 +50,9 @@ class NewWork:
         priority: among queued tasks.
         max_failures: with more it is given up; 0 gives it one try.
         max_evictions: taken from so many pilots, it is lost at the next one.
+        max_lease_seconds: no claim holds it for longer without a sign of life; None for what its pilot asks for.
+        keep_seconds: how long it is remembered after its end; None for what the service does.
+        about: what else its client wants to read of it.
     """
 
     external: External
@@ -54,6 +61,9 @@ class NewWork:
     priority: float = DEFAULT_PRIORITY
     max_failures: int = 0
     max_evictions: int = 0
+    max_lease_seconds: float | None = None
+    keep_seconds: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def create_work(service: Service, caller: Caller, wanted: NewWork, origin: Origin) -> str:
@@ -78,20 +88,36 @@ async def create_work(service: Service, caller: Caller, wanted: NewWork, origin:
         Unavailable: the dataset, or a task with this name, was removed at this moment.
     """
     _check(wanted)
-    task_id, job_id, dataset_id = origin.new_id(), origin.new_id(), origin.new_id()
-    if (twin := await service.store.tasks.find_named(_named(wanted.external))) is not None:
+    task_id = origin.new_id()
+    if (twin := await service.store.tasks.find_named(wanted.external.document())) is not None:
         return _same(wanted.external, twin, task_id)
-    dataset = await _dataset(service, caller, wanted.external, dataset_id, origin)
-    task = _task(wanted, dataset, task_id, job_id, origin)
-    stored = await service.store.tasks.add_named(task)
+    stored = await service.store.tasks.add_named(await _made(service, caller, wanted, task_id, origin))
     if not stored:
         raise Unavailable
     service.news.stirred()
     return _same(wanted.external, stored, task_id)
 
 
+async def prepare_work(service: Service, caller: Caller, wanted: NewWork, origin: Origin) -> Task:
+    """A task as `create_work` would store it, and its dataset, which is stored.
+
+    Raises:
+        InvalidRequest: a name is empty or too long, or a number is out of bounds.
+        BeingDeleted: its dataset is.
+        Unavailable: the dataset was removed at this moment.
+    """
+    _check(wanted)
+    return await service.store.operated.admitted(await _made(service, caller, wanted, origin.new_id(), origin))
+
+
+async def _made(service: Service, caller: Caller, wanted: NewWork, task_id: str, origin: Origin) -> Task:
+    job_id, dataset_id = origin.new_id(), origin.new_id()
+    dataset = await _dataset(service, caller, wanted.external, dataset_id, origin)
+    return _task(wanted, dataset, task_id, job_id, origin)
+
+
 def _check(wanted: NewWork) -> None:
-    for name, value in _named(wanted.external).items():
+    for name, value in wanted.external.document().items():
         if not 0 < len(value) <= LONGEST_NAME:
             raise InvalidRequest(f'{name} must have 1 to {LONGEST_NAME} characters')
     for name, number in (('max_failures', wanted.max_failures), ('max_evictions', wanted.max_evictions)):
@@ -104,10 +130,6 @@ def _same(external: External, stored: str, task_id: str) -> str:
     if stored != task_id:
         raise AlreadyNamed(str(external), stored)
     return stored
-
-
-def _named(external: External) -> dict[str, str]:
-    return {'system': external.system, 'app': external.app, 'id': external.id}
 
 
 async def _dataset(
@@ -157,8 +179,11 @@ def _task(wanted: NewWork, dataset: Mapping[str, Any], task_id: str, job_id: str
     }
     return {
         **new_task(given, task_id, origin.began, managed=True),
-        'external': _named(wanted.external),
+        'external': wanted.external.document(),
         'work': wanted.work.document(),
         'max_failures': wanted.max_failures,
         'max_evictions': wanted.max_evictions,
+        'max_lease_seconds': wanted.max_lease_seconds,
+        'keep_seconds': wanted.keep_seconds,
+        'about': dict(wanted.about),
     }

@@ -64,13 +64,13 @@ async def write_as_leader(service: Service, work: Work[T]) -> T:
     leadership = service.leadership
     if not await leads(service):
         raise NotLeader(leadership.leader)
-    number = leadership.number
     try:
-        return await service.store.leaders.fenced(leadership.name, number, work)
+        return await service.store.leaders.fenced(leadership.name, leadership.number, work)
     except NotLeader:
-        # Another process of this service may have the next term.
+        # Another process of this service may have the next term; or what was known of the lease is gone, with the
+        # database.
         await campaign(service)
-        if not leadership.is_leader or leadership.number == number:
+        if not leadership.is_leader:
             raise
     return await service.store.leaders.fenced(leadership.name, leadership.number, work)
 

@@ -22,7 +22,8 @@ from iceprod_tasks.storage.transitions import Note
 _SECONDS_AN_HOUR = 3600
 _AT_ONCE = 250
 """Reports of a batch under way at once."""
-_STOPPED = ('suspend', 'cancel')
+_STOPPED = ('suspend', 'cancel', 'lose')
+"""What a task may come to that would run again, in place of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,9 @@ async def _write(
 
 async def _look(service: Service, task_id: str, ending: _Ending) -> Task:
     """What of the task decides about the report."""
-    keys = [key for key, wanted in (('requirements', ending.grows), ('stop', ending.yields)) if wanted]
+    wanted = [('requirements', ending.grows), ('stop', ending.yields)]
+    wanted += [(key, ending.transition.name == 'hand back') for key in ('evictions', 'max_evictions')]
+    keys = [key for key, is_wanted in wanted if is_wanted]
     return (await service.store.tasks.get(task_id, keys=keys) if keys else None) or {}
 
 
@@ -262,6 +265,8 @@ def _meet(
         then = (seen.get('stop') or {}).get('then')
         transition = TRANSITIONS[then] if then else transition
         guards['stop.then'] = then
+        if transition.name == 'hand back' and _is_last(seen):
+            transition = TRANSITIONS['lose']
     if ending.grows and seen:
         grown = grow(seen['requirements'], report.resources, service.limits.requirements_ceiling)
         if grown != seen['requirements']:
@@ -271,6 +276,12 @@ def _meet(
         # No result yet: but should the task be given up, this is how its last try did.
         sets['outcome'] = _last_try(report)
     return transition, sets, guards
+
+
+def _is_last(seen: Task) -> bool:
+    """Whether a task says itself that it is taken from so many pilots and no more; it then ends with this one."""
+    own = seen.get('max_evictions')
+    return own is not None and (seen.get('evictions') or 0) >= own
 
 
 def _last_try(report: Report) -> dict[str, Any]:

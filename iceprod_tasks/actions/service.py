@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from iceprod_tasks.actions.leadership import Leadership
+from iceprod_tasks.domain.operations import OperationRules
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING
 from iceprod_tasks.domain.revocations import Revoked
 from iceprod_tasks.storage.archives import Archives
@@ -36,6 +37,7 @@ class Limits:
         unleased_grace_seconds: how long a task without a lease may take beside the time that it needs.
         retention_days: how long datasets are kept after their end that say nothing of it; None for ever.
         idempotency_hours: how long answers to requests with an idempotency key are kept.
+        operations: what is said of operations, and of tasks with names outside.
     """
 
     lease_seconds: float = 300.0
@@ -50,6 +52,7 @@ class Limits:
     unleased_grace_seconds: float = 3600.0
     retention_days: float | None = None
     idempotency_hours: float = 24.0
+    operations: OperationRules = field(default_factory=OperationRules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ import click
 from iceprod_tasks import logs, processes, server
 from iceprod_tasks.cli.endings import plainly
 from iceprod_tasks.cli.openid_options import openid_options
+from iceprod_tasks.cli.operation_options import operation_options
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.domain.masking import masked
 from iceprod_tasks.domain.requirements import DEFAULT_CEILING, GROWING
 from iceprod_tasks.domain.retention import LONGEST_DAYS
-from iceprod_tasks.settings import DRIVERS, LEADER_LEASE_SECONDS, LONGEST_IDEMPOTENCY_HOURS, Settings
+from iceprod_tasks.settings import DRIVERS, LONGEST_IDEMPOTENCY_HOURS, Settings
 
 T = TypeVar('T')
 
@@ -115,13 +116,7 @@ _CHILD = (sys.executable, '-P', '-c', 'from iceprod_tasks.cli.serve import child
     help='Another service that requests there are passed on to. Repeatable.  [default: none]',
 )  # fmt: skip
 @click.option('--share-tokens', is_flag=True, help='Pass on the token of whoever asks, too.')
-@click.option(
-    '--advertise', metavar='URL', help='Address by which other services name this one.  [default: http://HOST:PORT]'
-)
-@click.option(
-    '--leader-lease', 'leader_lease_seconds', type=click.FloatRange(*LEADER_LEASE_SECONDS), metavar='S',
-    help='Time after which a leader that is not heard of any more is replaced.  [default: 10]',
-)  # fmt: skip
+@operation_options
 @click.option('--no-scheduler', is_flag=True, help='Run no chores in this process.')
 @click.option('--allow-weak-durability', is_flag=True, help='Serve from a MongoDB that can lose results.')
 @click.option('--log-level', help='DEBUG, INFO, WARNING or ERROR.  [env: LOG_LEVEL; default: INFO]')

@@ -14,6 +14,9 @@
     │   │   └── ClaimLost       so does the heartbeat: its work is to be dropped
     │   ├── DependedOn          other datasets would wait for ever for this one
     │   ├── BeingDeleted        the dataset is going away and takes no changes
+    │   ├── OperationActive     another operation on the task has not ended
+    │   ├── NothingToKill       there is no such task, or it has ended
+    │   ├── NotEnded            a task is forgotten only after its end
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
     ├── NotLeader               another service leads, or none does: it alone may do this
@@ -167,6 +170,18 @@ class AlreadyNamed(Conflict):
     def __init__(self, name: str, task_id: str) -> None:
         super().__init__(f'{name} exists already: it is the task {task_id}')
         self.task_id = task_id
+
+
+class OperationActive(Conflict):
+    """another operation on the task is active: it ends by itself, at its deadline at the latest."""
+
+
+class NothingToKill(Conflict):
+    """Either task does not exist or has already finished."""
+
+
+class NotEnded(Conflict):
+    """The task has not ended."""
 
 
 class KeyReused(Conflict):

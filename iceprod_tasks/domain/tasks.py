@@ -41,7 +41,7 @@ SERVICE_FIELDS = (
     *CLAIM_FIELDS, *NEW_ATTEMPT, 'max_evictions', 'status_changed', 'create_date', 'log', 'log_dropped', 'signature',
     'managed', 'outcome', 'updated', 'evictions', 'replays', 'external', 'nodes', 'schema_version', '_id',
     'priority_offset', 'weighed', 'was', 'phases', 'failed_on', 'messages', 'message_at', 'message_count',
-    'work', 'max_failures',
+    'work', 'max_failures', 'max_lease_seconds', 'keep_seconds', 'about',
 )  # fmt: skip
 """What clients never set: POST overwrites them, PATCH refuses them."""
 

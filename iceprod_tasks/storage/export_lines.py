@@ -32,6 +32,7 @@ EXPORTED: Mapping[str, str] = {
     'task_stats': 'task_stat_id',
     'outputs': 'output_id',
     'node_results': 'node_result_id',
+    'operations': 'operation_id',
     'pilots': 'pilot_id',
     'grids': 'grid_id',
     'users': 'username',
@@ -50,6 +51,7 @@ LEFT_OUT: Mapping[str, str] = {
     'deletions': 'traces of deleted datasets, of use for an hour',
     'imports': 'which exports were read into this very database',
     'schema': 'which releases may work on this very database',
+    'leaders': 'who leads at this moment',
     'marks': 'by which processes that are asked for counts know that they are up to date',
     'idempotency_keys': 'answers to requests that may be repeated, which nobody does after an import',
 }

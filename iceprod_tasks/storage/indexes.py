@@ -69,6 +69,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'unique': True,
             'partialFilterExpression': {'external.app': {'$exists': True}},
         },
+        # Which of them wait for another claim, and which have ended for long.
+        'named_by_status': {
+            'keys': [('status', _UP), ('_id', _UP)],
+            'partialFilterExpression': {'external.app': {'$exists': True}},
+        },
         'stop': {'keys': [('stop.deadline', _UP)], 'partialFilterExpression': {'stop.deadline': {'$exists': True}}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
         'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP), ('_id', _UP)]},
@@ -154,6 +159,17 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         'node_result_id': {'keys': [('node_result_id', _UP)], 'unique': True},
         'task': {'keys': [('task_id', _UP), ('epoch', _DOWN), ('group', _UP), ('part', _UP)]},
         'dataset': {'keys': [('dataset_id', _UP), ('_id', _UP)]},
+    },
+    'operations': {
+        'operation_id': {'keys': [('operation_id', _UP)], 'unique': True},
+        # One active operation a task.
+        'task': {'keys': [('task_id', _UP)], 'unique': True, 'partialFilterExpression': {'active': True}},
+        'active': {'keys': [('active', _UP), ('_id', _UP)], 'partialFilterExpression': {'active': True}},
+        'deadline': {'keys': [('deadline', _UP)], 'partialFilterExpression': {'active': True}},
+        'history': {
+            'keys': [('external.system', _UP), ('external.app', _UP), ('external.id', _UP), ('accepted', _DOWN)],
+        },
+        'ended': {'keys': [('ended', _UP)], 'partialFilterExpression': {'active': False}},
     },
     'pilots': {
         'pilot_id': {'keys': [('pilot_id', _UP)], 'unique': True},

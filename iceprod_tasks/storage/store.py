@@ -29,6 +29,8 @@ from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
 from iceprod_tasks.storage.node_results import NodeResults
 from iceprod_tasks.storage.openings import Openings
+from iceprod_tasks.storage.operated import BELONGINGS, Operated
+from iceprod_tasks.storage.operations import Operations
 from iceprod_tasks.storage.order import Order
 from iceprod_tasks.storage.outputs import Outputs
 from iceprod_tasks.storage.people import People
@@ -46,7 +48,7 @@ from iceprod_tasks.storage.weights import Weights
 
 _COLLECTIONS = (
     *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
-    'idempotency_keys', 'accounts', 'revocations', 'marks', 'leaders',
+    'idempotency_keys', 'accounts', 'revocations', 'marks', 'leaders', 'operations',
 )  # fmt: skip
 
 
@@ -85,6 +87,8 @@ class Store:
         self.claims = Claims(kept['tasks'], kinds)
         self._transactions = Transactions(self._client)
         self.leaders = Leaders(kept['leaders'], self._transactions)
+        self.operations = Operations(kept['operations'])
+        self.operated = Operated(kept['tasks'], {name: kept[name] for name in BELONGINGS}, kinds)
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)

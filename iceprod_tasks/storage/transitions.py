@@ -227,14 +227,16 @@ def _target(transition: Transition) -> Any:
 
 
 def _opened(claim: Claim) -> Document:
-    # Nothing from what is nothing: a claim without a lease has no end.
-    lease_ms = {'$round': {'$multiply': [_literal(claim.lease_seconds), 1000]}}
+    # A task may allow no more than a number of seconds. What is null counts for nothing in a least value; and nothing
+    # comes from what is nothing: a claim without a lease has no end.
+    lease = {'$min': [_literal(claim.lease_seconds), '$max_lease_seconds']}
+    lease_ms = {'$round': {'$multiply': [lease, 1000]}}
     return {
         'claim_id': _literal(claim.claim_id),
         'instance_id': _literal(claim.claim_id),
         'claims': _appended('$claims', _literal(claim.claim_id), CLAIMS_LENGTH),
         'epoch': {'$add': [_or('$epoch', 0), 1]},
-        'lease_seconds': _literal(claim.lease_seconds),
+        'lease_seconds': lease,
         'lease_until': {'$add': ['$$NOW', lease_ms]},
         'pilot': _literal(claim.pilot),
         'claimed_by': _literal(claim.claimed_by),

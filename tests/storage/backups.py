@@ -15,6 +15,7 @@ from iceprod_tasks.storage.export_writing import PartFile, Writer
 from iceprod_tasks.storage.exports import Export
 from iceprod_tasks.storage.imports import Import
 from iceprod_tasks.storage.store import Store
+from tests.actions.operated import made
 from tests.conftest import DRIVER, Api
 from tests.rest.belongings import add_whole
 
@@ -48,6 +49,7 @@ async def fill(api: Api) -> str:
     assert (await api('POST', '/revocations', {'user': 'eve'})).status == 200
     account = new_account('grace', ['user'], ['simprod'], hashed('correct horse'), datetime.now(UTC))
     await api.service.store.accounts.add(account)
+    await made(api)
     return dataset_id
 
 

@@ -1,0 +1,118 @@
+"""Tasks as operations see them: by their names outside, and written in transactions.
+
+The guard of each update says what the task must be; a claim or a report that comes between makes MongoDB try the
+transaction again, which then meets the task as it has become.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from iceprod_tasks.domain.operations import ENDED, UNCLAIMED
+from iceprod_tasks.domain.statuses import TRANSITIONS
+from iceprod_tasks.storage.client import Collection, Document, Session
+from iceprod_tasks.storage.kinds import Kinds
+from iceprod_tasks.storage.transitions import Note, guard, update
+
+BELONGINGS = ('files', 'messages', 'logs', 'task_stats', 'outputs', 'node_results')
+"""The collections whose documents name their task."""
+
+_HIDDEN = {'_id': False}
+_NAMED: Document = {'external.app': {'$exists': True}}
+_CANCEL = TRANSITIONS['cancel']
+
+
+class Operated:
+    """Tasks that operations are about.
+
+    Args:
+        tasks: the collection `tasks`.
+        belongings: the collections of `BELONGINGS`.
+        kinds: of the tasks.
+    """
+
+    def __init__(self, tasks: Collection, belongings: Mapping[str, Collection], kinds: Kinds) -> None:
+        self._tasks = tasks
+        self._belongings = belongings
+        self._kinds = kinds
+
+    async def find(self, external: Mapping[str, str], session: Session = None) -> Document | None:
+        """The task with a name outside: {system, app, id}."""
+        where = {f'external.{key}': external[key] for key in ('system', 'app', 'id')}
+        found: Document | None = await self._tasks.find_one(where, _HIDDEN, session=session)
+        return found
+
+    async def admitted(self, task: Document) -> Document:
+        """A new task with the signature under which it may be queued; see `Admission`."""
+        return {**task, 'signature': await self._kinds.admission.admitted(task['signature'])}
+
+    async def add(self, task: Document, session: Session) -> None:
+        """Store a new task, which is `admitted`.
+
+        Raises:
+            Duplicate: another one has its name.
+        """
+        # The driver puts an `_id` into what it stores; a transaction that is tried again must not find that.
+        await self._tasks.insert_one(dict(task), session=session)
+        self._kinds.forget()
+
+    async def cancel(self, task_id: str, note: Note, session: Session, *, epoch: int | None = None) -> int:
+        """Cancel a task that nobody holds by a lease; 1 if it was.
+
+        Args:
+            task_id: of the task.
+            note: what goes with it.
+            session: of the transaction.
+            epoch: only while it has had no claim since this one.
+        """
+        free = {'$or': [{'status': {'$in': list(UNCLAIMED)}}, {'lease_until': None}]}
+        same = {} if epoch is None else {'epoch': epoch}
+        where = {'task_id': task_id, **guard(_CANCEL), **free, **same}
+        return await self._tasks.update_one(where, update(_CANCEL, note), session=session)
+
+    async def ask_to_stop(self, task_id: str, note: Note, session: Session) -> int:
+        """Have the pilot that holds a task asked to stop, unless it is; 1 if it is now.
+
+        Args:
+            task_id: of the task.
+            note: what goes with it, a `stop` too.
+            session: of the transaction.
+        """
+        held = {'status': 'processing', 'lease_until': {'$ne': None}, 'stop.then': {'$ne': 'cancel'}}
+        where = {'task_id': task_id, **held}
+        return await self._tasks.update_one(where, update(TRANSITIONS['stop asked'], note), session=session)
+
+    async def states(self, task_ids: Sequence[str], session: Session = None) -> dict[str, Document]:
+        """The status and the epoch of those of some tasks that exist."""
+        fields = {**_HIDDEN, 'task_id': True, 'status': True, 'epoch': True}
+        found = await self._tasks.all({'task_id': {'$in': list(task_ids)}}, fields, hint='task_id', session=session)
+        return {task['task_id']: task for task in found}
+
+    async def once_claimed(self, after: Any, limit: int) -> list[Document]:
+        """Tasks that wait for another claim after one that has ended, behind an `_id`."""
+        where = {**_NAMED, 'status': {'$in': ['waiting', 'queued']}, 'epoch': {'$gt': 0}}
+        where |= {} if after is None else {'_id': {'$gt': after}}
+        fields = {'task_id': True, 'external': True, 'epoch': True}
+        return await self._tasks.all(where, fields, sort=[('_id', 1)], limit=limit, hint='named_by_status')
+
+    async def to_forget(self, keep_seconds: float, limit: int) -> list[Document]:
+        """Tasks that have ended for so long that nobody has to know of them any more, on the primary's clock.
+
+        Args:
+            keep_seconds: how long those are kept that say nothing of it.
+            limit: how many at the most.
+        """
+        kept_ms = {'$multiply': [{'$ifNull': ['$keep_seconds', keep_seconds]}, 1000]}
+        over = {'$lte': ['$status_changed', {'$subtract': ['$$NOW', kept_ms]}]}
+        where = {**_NAMED, 'status': {'$in': list(ENDED)}, '$expr': over}
+        return await self._tasks.all(where, _HIDDEN, limit=limit, hint='named_by_status')
+
+    async def remove_belongings(self, task: Mapping[str, Any]) -> None:
+        """Remove what a task has left elsewhere."""
+        where = {'dataset_id': task['dataset_id'], 'task_id': task['task_id']}
+        for part in self._belongings.values():
+            await part.delete_many(where)
+
+    async def remove(self, task_id: str, session: Session) -> int:
+        """Remove a task that has ended; 1 if there was one."""
+        where = {'task_id': task_id, 'status': {'$in': list(ENDED)}}
+        return await self._tasks.delete_many(where, session=session)
