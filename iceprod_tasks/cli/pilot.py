@@ -26,6 +26,14 @@ from iceprod_tasks.pilot.offer import Offer, default_disk_gb, default_memory_gb,
 log = logging.getLogger(__name__)
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
+_LONGEST_TAG = 128
+
+
+def _tag_words(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    for tag in given:
+        if not 0 < len(tag) <= _LONGEST_TAG or not tag.isprintable():
+            raise click.BadParameter(f'a tag has 1 to {_LONGEST_TAG} printable characters: {tag!r}')
+    return given
 
 
 @click.command()
@@ -38,6 +46,10 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option('--time', type=_POSITIVE, help='Take only tasks that need at most this many hours.')
 @click.option('--os', help="The system's name, for example debian_12 [this one's].")
 @click.option('--site', help="Where this is [this machine's name].")
+@click.option(
+    '--tag', 'tags', metavar='WORD', multiple=True, callback=_tag_words,
+    help='A word by which tasks choose this pilot, beside its site and its machine; repeatable.',
+)  # fmt: skip
 @click.option(
     '--workdir', type=click.Path(path_type=Path), help='Where tasks get their folders [the temporary folder].'
 )
@@ -147,7 +159,7 @@ def _plan(token: str, *, slots: int, workdir: Path | None, pass_env: Sequence[st
 
 
 def _offer(machine: Machine, slots: int, **offered: Any) -> Offer:
-    cpu, gpu = offered['cpu'], offered['gpu']
+    cpu, gpu, site = offered['cpu'], offered['gpu'], offered['site'] or socket.gethostname()
     if machine.gpus and slots * gpu > len(machine.gpus):
         raise click.UsageError(f'{slots} slots of {gpu} GPUs need more than the {len(machine.gpus)} there are')
     offer = Offer(
@@ -157,8 +169,9 @@ def _offer(machine: Machine, slots: int, **offered: Any) -> Offer:
         disk_gb=offered['disk'] or default_disk_gb(machine, slots),
         time_hours=offered['time'],
         os=offered['os'] or machine.os,
-        site=offered['site'] or socket.gethostname(),
+        site=site,
         container=offered['container'],
+        tags=tuple(sorted({site, socket.gethostname(), *offered['tags']})),
     )
     log.info('%d slots, each offering %s', slots, offer)
     if slots * cpu > machine.cpu or slots * offer.memory_gb > machine.memory_gb:

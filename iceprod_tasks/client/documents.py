@@ -11,7 +11,7 @@ Phase = Literal['provisioning', 'starting', 'running', 'run_completed', 'deprovi
 
 
 class Requirements(TypedDict, total=False):
-    """What a task needs or a slot offers: cores, GPUs, GB, GB, hours, names; containers."""
+    """What a task needs or a slot offers: cores, GPUs, GB, GB, hours, names; containers, tags."""
 
     cpu: float
     gpu: int
@@ -22,6 +22,7 @@ class Requirements(TypedDict, total=False):
     site: str
     container: bool
     work: bool
+    tagged: list[str]
 
 
 class Resources(TypedDict, total=False):

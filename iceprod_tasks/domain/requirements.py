@@ -16,6 +16,9 @@ GROWING = ('cpu', 'memory', 'disk', 'time')
 MUST_BE_OFFERED = ('work',)
 """What a pilot has to name, so that those of older releases, which know nothing of it, take no task that needs it."""
 
+TAGGED = 'tagged'
+"""A requirement that is alternatives of tags, and what a pilot offers to it: all tags that it has."""
+
 DEFAULTS: Mapping[str, float] = {'cpu': 1, 'gpu': 0, 'memory': 1.0, 'disk': 10.0, 'time': 1.0}
 
 DEFAULT_CEILING: Mapping[str, float] = {'cpu': 64, 'memory': 512.0, 'disk': 4096.0, 'time': 336.0}
@@ -34,7 +37,7 @@ def fits(requirements: Requirements, offer: Requirements) -> bool:
 
     Only what the pilot offers is compared: a requirement it does not name is not looked at, unless it is one of
     `MUST_BE_OFFERED`, and a task that does not name what is offered takes any amount of it. A pilot that offers a gpu
-    takes gpu tasks only.
+    takes gpu tasks only. Tags fit if the pilot has all of one alternative; a pilot that names none has none.
 
     Args:
         requirements: of the task.
@@ -45,7 +48,17 @@ def fits(requirements: Requirements, offer: Requirements) -> bool:
     """
     if any(_is_wanted(requirements.get(key)) for key in MUST_BE_OFFERED if key not in offer):
         return False
-    return all(_fits_one(key, requirements, offered) for key, offered in offer.items())
+    if TAGGED in requirements and not _tagged(requirements[TAGGED], offer.get(TAGGED)):
+        return False
+    return all(_fits_one(key, requirements, offered) for key, offered in offer.items() if key != TAGGED)
+
+
+def _tagged(need: Any, offered: Any) -> bool:
+    tags = offered if isinstance(offered, list) else []
+    alternatives = need if isinstance(need, list) else []
+    return any(
+        isinstance(each, list) and all(any(_equal(tag, one) for one in tags) for tag in each) for each in alternatives
+    )
 
 
 def _is_wanted(need: Any) -> bool:

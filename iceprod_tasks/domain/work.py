@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ Entry = TypeVar('Entry')
 
 WORDS_AT_MOST = 2100
 TEXT_AT_MOST = 128 * 1024
-"""Characters of a word, or of a value of a variable: Linux takes no longer ones."""
+"""Bytes of a word, or of a variable with its name: Linux takes no longer ones."""
 ENTRIES_AT_MOST = 1000
 """Variables, files, or volumes."""
 FILES_BYTES_AT_MOST = 1024 * 1024
 """Of all files of a task together: they are in its document."""
 SECONDS_AT_MOST = 366 * 86400.0
 GRACE_SECONDS_AT_MOST = 3600.0
-STDOUT_BYTES_AT_MOST = 1024**4
 
 _VARIABLE = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 _FIELDS = frozenset({
-    'command', 'image', 'env', 'files', 'volumes', 'timeout_seconds', 'kill_grace_seconds', 'stdout_bytes',
+    'command', 'image', 'env', 'files', 'volumes', 'timeout_seconds', 'kill_grace_seconds', 'entry_point',
+    'pull_timeout_seconds',
 })  # fmt: skip
 
 
@@ -40,15 +39,17 @@ class InlineFile:
     Args:
         name: where it is put, in the task's directory.
         data: what is in it.
+        target: where a container sees it besides, read-only; '' for nowhere.
     """
 
     name: str
     data: bytes
+    target: str = ''
 
     @classmethod
     def of(cls, given: object, place: str) -> Self:
         """Read it; see `checked`."""
-        entry = _object(given, place, {'name', 'data'})
+        entry = _object(given, place, {'name', 'data', 'target'})
         name = _text(entry.get('name'), f'{place}.name')
         if not name:
             raise InvalidRequest(f'{place}.name is empty')
@@ -57,7 +58,13 @@ class InlineFile:
             data = base64.b64decode(_text(entry.get('data'), f'{place}.data', 2 * FILES_BYTES_AT_MOST), validate=True)
         except (binascii.Error, ValueError):
             raise InvalidRequest(f'{place}.data is no base64') from None
-        return cls(name, data)
+        target = entry.get('target', '')
+        return cls(name, data, _path(target, f'{place}.target') if target else '')
+
+    def document(self) -> dict[str, str]:
+        """As it is stored, and sent to whoever claims the task."""
+        target = {'target': self.target} if self.target else {}
+        return {'name': self.name, 'data': base64.b64encode(self.data).decode(), **target}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +97,15 @@ class Work:
     """All that a pilot has to know to run a task.
 
     Args:
-        command: the program and its arguments.
+        command: the program and its arguments; or nothing but arguments, where the image has the program.
         image: of the container that it runs in; '' for none.
+        entry_point: whether the image's own entry point is run, with `command` as its arguments.
+        pull_timeout_seconds: for its image to come, where it is not there; None leaves that to the pilot.
         env: variables in its environment; their values have placeholders, those of configs and `${host}`.
         files: in its directory before it starts.
         volumes: what its container sees of the machine.
         timeout_seconds: it is ended when it has run so long; None is no limit.
         kill_grace_seconds: between asking it to end and killing it; None leaves that to the pilot.
-        stdout_bytes: so much of each stream is kept, the end of it; None leaves that to the service.
     """
 
     command: tuple[str, ...]
@@ -107,7 +115,8 @@ class Work:
     volumes: tuple[Volume, ...]
     timeout_seconds: float | None
     kill_grace_seconds: float | None
-    stdout_bytes: int | None
+    entry_point: bool = False
+    pull_timeout_seconds: float | None = None
 
     def document(self) -> dict[str, Any]:
         """As it is stored, and sent to whoever claims the task."""
@@ -115,13 +124,14 @@ class Work:
             'command': list(self.command),
             'image': self.image,
             'env': dict(self.env),
-            'files': [{'name': each.name, 'data': base64.b64encode(each.data).decode()} for each in self.files],
+            'files': [each.document() for each in self.files],
             'volumes': [
                 {'source': each.source, 'target': each.target, 'read_only': each.read_only} for each in self.volumes
             ],
             'timeout_seconds': self.timeout_seconds,
             'kill_grace_seconds': self.kill_grace_seconds,
-            'stdout_bytes': self.stdout_bytes,
+            'entry_point': self.entry_point,
+            'pull_timeout_seconds': self.pull_timeout_seconds,
         }
 
 
@@ -131,7 +141,7 @@ def checked(given: object) -> Work:
     Args:
         given: `command` (list of str), and optionally `image` (str), `env` (names and texts), `files`
             ({name, data}, the data as base64), `volumes` ({source, target, read_only}), `timeout_seconds`,
-            `kill_grace_seconds`, `stdout_bytes`.
+            `kill_grace_seconds`, `pull_timeout_seconds`, `entry_point` (bool).
 
     Raises:
         InvalidRequest: it has what it should not, or lacks what it needs; in one line, with the place.
@@ -145,16 +155,21 @@ def checked(given: object) -> Work:
     if volumes and not image:
         raise InvalidRequest('work.volumes: only a command with an image has volumes')
     _check_together(files, volumes)
-    stdout_bytes = _number(entry, 'stdout_bytes', STDOUT_BYTES_AT_MOST)
+    if any(each.target for each in files) and not image:
+        raise InvalidRequest('work.files: only a command with an image has files elsewhere')
+    entry_point = entry.get('entry_point', False)
+    if not isinstance(entry_point, bool) or (entry_point and not image):
+        raise InvalidRequest('work.entry_point is neither true nor false, or there is no image that has one')
     return Work(
-        command=_command(entry.get('command')),
+        command=_command(entry.get('command'), needs_program=not entry_point),
         image=image,
         env=_env(entry.get('env', {})),
         files=files,
         volumes=volumes,
         timeout_seconds=_number(entry, 'timeout_seconds', SECONDS_AT_MOST),
         kill_grace_seconds=_number(entry, 'kill_grace_seconds', GRACE_SECONDS_AT_MOST, zero=True),
-        stdout_bytes=None if stdout_bytes is None else math.floor(stdout_bytes),
+        entry_point=entry_point,
+        pull_timeout_seconds=_number(entry, 'pull_timeout_seconds', SECONDS_AT_MOST),
     )
 
 
@@ -167,9 +182,9 @@ def for_readers(work: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _command(given: object) -> tuple[str, ...]:
+def _command(given: object, *, needs_program: bool) -> tuple[str, ...]:
     command = _each(given, 'work.command', _text, WORDS_AT_MOST)
-    if not command or not command[0]:
+    if needs_program and not (command and command[0]):
         raise InvalidRequest('work.command names no program')
     return command
 
@@ -183,6 +198,8 @@ def _env(given: object) -> dict[str, str]:
             raise InvalidRequest(f'work.env: {name[:100]!r} is no name of a variable')
     env = {name: _text(value, f'work.env.{name[:100]}') for name, value in entry.items()}
     for name, value in env.items():
+        if len(f'{name}={value}'.encode()) >= TEXT_AT_MOST:
+            raise InvalidRequest(f'work.env.{name[:100]} is too long')
         try:
             expand(value, dict.fromkeys((*NAMES, 'host'), ''))
         except InvalidRequest as error:
@@ -198,7 +215,8 @@ def _check_together(files: Sequence[InlineFile], volumes: Sequence[Volume]) -> N
         raise InvalidRequest('work.files: two have the same name')
     if any(str(parent) in names for name in names for parent in PurePosixPath(name).parents):
         raise InvalidRequest('work.files: one is the folder of another')
-    if len({each.target for each in volumes}) < len(volumes):
+    targets = [*(each.target for each in volumes), *(each.target for each in files if each.target)]
+    if len(set(targets)) < len(targets):
         raise InvalidRequest('work.volumes: two have the same target')
 
 
@@ -224,7 +242,8 @@ def _each(
 def _text(given: object, place: str, longest: int = TEXT_AT_MOST) -> str:
     if not isinstance(given, str):
         raise InvalidRequest(f'{place} is no text')
-    if len(given) >= longest:
+    # The kernel counts bytes.
+    if len(given.encode(errors='replace')) >= longest:
         raise InvalidRequest(f'{place} is too long')
     if '\0' in given or any('\ud800' <= char <= '\udfff' for char in given):
         raise InvalidRequest(f'{place} has a character that no program can be given')
@@ -232,7 +251,8 @@ def _text(given: object, place: str, longest: int = TEXT_AT_MOST) -> str:
 
 
 def _path(given: object, place: str) -> str:
-    path = PurePosixPath(_text(given, place, 4096))
+    # Two slashes in front are another root to POSIX, and none to Linux.
+    path = PurePosixPath(re.sub('^/+', '/', _text(given, place, 4096)))
     # Programs for containers part their arguments at these.
     if not path.is_absolute() or '..' in path.parts or path == PurePosixPath('/') or set(str(path)) & set(':,\n"'):
         raise InvalidRequest(f'{place} must be a plain absolute path, like /a/b')

@@ -10,7 +10,7 @@ import psutil
 
 from iceprod_tasks.domain.images import Kind
 from iceprod_tasks.pilot.boxes import After, Box, NoContainers, Order, ask, gpus
-from iceprod_tasks.pilot.command import Command
+from iceprod_tasks.pilot.command import Command, runs_entry_point
 from iceprod_tasks.pilot.warden import KILLED
 
 
@@ -43,10 +43,14 @@ class Apptainer:
             self._has_no_eval = '--no-eval' in await ask((self._base[0], 'exec', '--help'), self._environment)
             self._prefix = 'APPTAINERENV_' if 'apptainer' in version else 'SINGULARITYENV_'
 
+    async def bring(self, image: str, seconds: float) -> None:
+        """Nothing: apptainer keeps images by what is in them, and fetches what it lacks when it runs them."""
+
     def box(self, order: Order) -> 'ApptainerBox':
-        """An `apptainer exec` of a command."""
+        """An `apptainer exec` of a command, or a `run` of the image's own."""
         command = order.command
-        argv = (*self._base, 'exec', *self._options(order), *self._run_options, command.image, *command.argv)
+        verb = 'run' if runs_entry_point(command) else 'exec'
+        argv = (*self._base, verb, *self._options(order), *self._run_options, command.image, *command.argv)
         # It passes on what has its prefix, and on no command line.
         passed = {f'{self._prefix}{name}': value for name, value in command.environment.items() if name != 'HOME'}
         if 'PATH' not in command.environment:

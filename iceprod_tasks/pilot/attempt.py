@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from iceprod_tasks import fanout
 from iceprod_tasks.client import AsyncClient, ClientError, NotFound, Overloaded, ServerError, Unreachable
 from iceprod_tasks.pilot.boxed import run_in_container
+from iceprod_tasks.pilot.boxes import NoContainers
 from iceprod_tasks.pilot.carried import carries_work, command_of_work, put_files
 from iceprod_tasks.pilot.command import Command, WrongConfig, command_of
 from iceprod_tasks.pilot.containers import Containers
@@ -174,6 +175,11 @@ class Attempt:
     async def _run(self, command: Command, folder: Folder) -> Ending:
         if not command.image:
             return await self._tools.runner.run(command, folder, self._hold)
+        if command.carried is not None:
+            try:
+                await self._unless_over(self._tools.containers.bring(command))
+            except NoContainers as error:
+                return Ending(Outcome.RESET, str(error), {'cause': 'provisioning'})
         limits = self._tools.runner.limits(self._hold)
         name = f'{self._claim.task_id}-{self._claim.epoch}'
         ending = await run_in_container(

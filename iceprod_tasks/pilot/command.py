@@ -43,6 +43,11 @@ class Command:
     carried: Work | None = None
 
 
+def runs_entry_point(command: Command) -> bool:
+    """Whether the image of a command says what is run, and the command only with which arguments."""
+    return command.carried is not None and command.carried.entry_point
+
+
 def command_of(config: object, claim: Claim, environment: Mapping[str, str]) -> Command:
     """Read a task's command out of its dataset's config.
 

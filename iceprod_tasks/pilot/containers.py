@@ -12,6 +12,7 @@ from typing import Protocol
 
 from iceprod_tasks.domain.errors import InvalidRequest
 from iceprod_tasks.domain.images import Kind, kind_of_image
+from iceprod_tasks.domain.work import Volume
 from iceprod_tasks.pilot.apptainer import Apptainer
 from iceprod_tasks.pilot.boxes import After, Box, NoContainers, Order
 from iceprod_tasks.pilot.command import Command, WrongConfig
@@ -23,6 +24,9 @@ from iceprod_tasks.pilot.volumes import allowed
 __all__ = ['After', 'Box', 'ContainerRules', 'Containers', 'NoContainers']
 
 log = logging.getLogger(__name__)
+
+PULL_SECONDS = 900.0
+"""For an image to come, unless the task says otherwise."""
 
 _PROGRAMS = ('apptainer', 'singularity', 'podman')
 _CLIENT_SEES = re.compile(
@@ -39,6 +43,9 @@ class Program(Protocol):
 
     async def look(self) -> None:
         """See whether it works here, once. Raises NoContainers where it does not."""
+
+    async def bring(self, image: str, seconds: float) -> None:
+        """Have an image there, if that can be done before it runs. Raises NoContainers where it does not come."""
 
     def box(self, order: Order) -> Box:
         """A command that runs another one in a container."""
@@ -86,6 +93,22 @@ class Containers:
         """The programs there are, first the one that is preferred."""
         return tuple(program.name for program in self._programs)
 
+    async def bring(self, command: Command) -> None:
+        """Have the image of a command there, so that a command which runs is one that has begun.
+
+        Args:
+            command: with an image, from a task that carries its work.
+
+        Raises:
+            NoContainers: nothing on this machine runs that image, or it does not come in time.
+            WrongConfig: no pilot can run it.
+        """
+        kind = self._kind(command)
+        program = self._program_for(kind, command.image)
+        own = command.carried.pull_timeout_seconds if command.carried is not None else None
+        if kind != 'path':
+            await program.bring(command.image, own or PULL_SECONDS)
+
     async def box(self, command: Command, folder: Folder, name: str, limits: Limits | None = None) -> Box:
         """Put a command into the container of its image.
 
@@ -99,13 +122,10 @@ class Containers:
             NoContainers: nothing on this machine runs that image.
             WrongConfig: no pilot can run it.
         """
-        try:
-            kind = kind_of_image(command.image)
-        except InvalidRequest as error:
-            raise WrongConfig(str(error)) from error
+        kind = self._kind(command)
         program = self._program_for(kind, command.image)
         image = self._place(command.image) if kind == 'path' else command.image
-        volumes = allowed(command.carried.volumes if command.carried else (), self._rules.volume_roots)
+        volumes = self._volumes(command, folder)
         await program.look()
         if not self._cleared:
             # What a pilot that was killed has left would stay for ever.
@@ -145,6 +165,20 @@ class Containers:
             if kind in program.kinds:
                 return program
         raise NoContainers(f'this pilot has only {" and ".join(self.names)}, which cannot run the image {image}')
+
+    def _kind(self, command: Command) -> Kind:
+        try:
+            return kind_of_image(command.image)
+        except InvalidRequest as error:
+            raise WrongConfig(str(error)) from error
+
+    def _volumes(self, command: Command, folder: Folder) -> tuple[Volume, ...]:
+        """What the container sees beside its own: folders that the site allows, and files that came with the task."""
+        if command.carried is None:
+            return ()
+        placed = [file for file in command.carried.files if file.target]
+        files = [Volume(str(folder.work / file.name), file.target, read_only=True) for file in placed]
+        return (*allowed(command.carried.volumes, self._rules.volume_roots), *files)
 
     def _place(self, image: str) -> str:
         """The path of an image, below a root that the site allows."""

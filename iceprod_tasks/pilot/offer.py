@@ -22,6 +22,7 @@ class Offer:
         os: the system's name.
         site: where the pilot is; a task that wants a site goes to that site only.
         container: whether tasks with an image can run.
+        tags: words by which tasks choose pilots.
     """
 
     cpu: int
@@ -32,6 +33,7 @@ class Offer:
     os: str
     site: str
     container: bool = False
+    tags: tuple[str, ...] = ()
 
     def requirements(self) -> Requirements:
         """The offer in the wire's words."""
@@ -45,6 +47,7 @@ class Offer:
             'container': self.container,
             # Tasks that carry their command with them go to nobody who does not say so.
             'work': True,
+            'tagged': list(self.tags),
         }
         if self.time_hours is not None:
             offered['time'] = self.time_hours

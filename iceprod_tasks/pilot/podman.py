@@ -17,7 +17,7 @@ from pathlib import Path
 from iceprod_tasks.domain.images import Kind
 from iceprod_tasks.pilot.boxes import After, Box, NoContainers, Order, ask, gpus
 from iceprod_tasks.pilot.cgroups import MEMORY_HEADROOM, MOST_PROCESSES
-from iceprod_tasks.pilot.command import Command, WrongConfig
+from iceprod_tasks.pilot.command import Command, WrongConfig, runs_entry_point
 from iceprod_tasks.pilot.folder import Folder, end_of
 from iceprod_tasks.pilot.limits import Limits
 from iceprod_tasks.pilot.machine import BYTES_IN_GB
@@ -61,6 +61,7 @@ class Podman:
         self._controllers: frozenset[str] | None = None
         self._runtime = ''
         self._adds_to_path = False
+        self._brought: set[str] = set()
 
     async def look(self) -> None:
         """See which limits it can set here, and whether it is new enough to add to the PATH of an image."""
@@ -70,13 +71,39 @@ class Podman:
             self._adds_to_path = '--env-merge' in await self.ask('run', '--help')
             self._controllers = frozenset(json.loads(controllers) or ())
 
+    async def bring(self, image: str, seconds: float) -> None:
+        """Pull an image that is not there, unless the site has a word of its own on that.
+
+        Args:
+            image: its name.
+            seconds: for it to come.
+
+        Raises:
+            NoContainers: it did not.
+        """
+        if image in self._brought or any(option.startswith('--pull') for option in self._run_options):
+            return
+        name = image.removeprefix('docker://')
+        try:
+            await self.ask('image', 'exists', name)
+        except NoContainers:
+            try:
+                await ask((*self._base, 'pull', '--quiet', image), self._environment, seconds)
+            except NoContainers as error:
+                raise NoContainers(f'the image {image} did not come: {error}') from error
+        # One that is removed later is pulled when it is run.
+        self._brought.add(image)
+
     def box(self, order: Order) -> 'PodmanBox':
         """A `podman run` of a command."""
         file = order.folder.path / _ENVIRONMENT
         argv = (*self._base, 'run', *self._options(order, file), *self._run_options)
         command = order.command
-        # The image's own entry point would take the command for its arguments.
-        argv = (*argv, '--entrypoint', json.dumps([command.argv[0]]), '--', command.image, *command.argv[1:])
+        if runs_entry_point(command):
+            argv = (*argv, '--', command.image, *command.argv)
+        else:
+            # The image's own entry point would take the command for its arguments.
+            argv = (*argv, '--entrypoint', json.dumps([command.argv[0]]), '--', command.image, *command.argv[1:])
         _write(file, _in_container(command.environment))
         return PodmanBox(self, replace(command, argv=argv, environment=self._environment, image=''), order)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from iceprod_tasks.domain.conditions import Condition
-from iceprod_tasks.domain.requirements import MUST_BE_OFFERED, is_number, wants_gpu
+from iceprod_tasks.domain.requirements import MUST_BE_OFFERED, TAGGED, is_number, wants_gpu
 from iceprod_tasks.storage.client import Document
 
 _OPERATORS = {
@@ -19,7 +19,15 @@ _OPERATORS = {
 def fitting(offer: Mapping[str, Any]) -> list[Document]:
     """The filters that a task must pass to fit an offer, as `domain.requirements.fits` decides it."""
     unnamed = [{f'requirements.{key}': {'$ne': True}} for key in MUST_BE_OFFERED if key not in offer]
-    return [*(_fitting_one(key, offered) for key, offered in offer.items()), *unnamed]
+    named = [_fitting_one(key, offered) for key, offered in offer.items() if key != TAGGED]
+    return [*named, *unnamed, _tagged(offer.get(TAGGED))]
+
+
+def _tagged(offered: Any) -> Document:
+    """Tasks that want no tags, or have an alternative of which no tag is missing."""
+    field, tags = f'requirements.{TAGGED}', offered if isinstance(offered, list) else []
+    complete = {'$type': 'array', '$not': {'$elemMatch': {'$nin': tags}}}
+    return {'$or': [{field: {'$exists': False}}, {field: {'$elemMatch': complete}}]}
 
 
 def _fitting_one(key: str, offered: Any) -> Document:

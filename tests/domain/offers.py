@@ -54,4 +54,11 @@ MATCHES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({'work': False}, {'cpu': 1}, True),
     ({'work': 1}, {'cpu': 1}, True),
     ({'cpu': 1}, {'work': True}, True),
+    ({'tagged': [['a']]}, {}, False),
+    ({'tagged': [['a']]}, {'tagged': []}, False),
+    ({'tagged': [['a']]}, {'tagged': ['a', 'b']}, True),
+    ({'tagged': [['a', 'c']]}, {'tagged': ['a', 'b']}, False),
+    ({'tagged': [['a', 'c'], ['b']]}, {'tagged': ['a', 'b']}, True),
+    ({'tagged': [['a', 'b']]}, {'tagged': ['b', 'a']}, True),
+    ({}, {'tagged': ['a']}, True),
 ]  # fmt: skip

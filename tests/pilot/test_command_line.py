@@ -1,6 +1,7 @@
 """`iceprod-tasks pilot` as a process: its signals, its end, its words."""
 
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,14 @@ async def test_it_runs_until_empty_and_says_a_line_for_claim_and_report(service:
 
 async def test_it_offers_what_it_is_told(service: FakeService, start: Start) -> None:
     machine = ['--cpu', '2', '--memory', '3.5', '--disk', '4', '--gpu', '0', '--os', 'any_1']
-    offer = [*machine, '--time', '1.5', '--site', 'there', '--container-runtime', 'none']
+    offer = [*machine, '--time', '1.5', '--site', 'there', '--tag', 'fast', '--container-runtime', 'none']
 
     async with start('--until-empty', '--lease-seconds', '90', *offer) as process:
         await process.communicate()
 
     assert service.claims[0]['requirements'] == {
         'cpu': 2, 'gpu': 0, 'memory': 3.5, 'disk': 4.0, 'time': 1.5, 'os': 'any_1', 'site': 'there',
-        'container': False,
+        'container': False, 'work': True, 'tagged': sorted({'there', 'fast', socket.gethostname()}),
     }  # fmt: skip
     assert (service.claims[0]['site'], service.claims[0]['lease_seconds']) == ('there', 90)
 

@@ -56,7 +56,7 @@ def test_an_offer_without_a_time_takes_tasks_of_any_length() -> None:
 
     assert offer.requirements() == {
         'cpu': 1, 'gpu': 0, 'memory': 2.0, 'disk': 10.0, 'os': 'test_1', 'site': 'here', 'container': False,
-        'work': True,
+        'work': True, 'tagged': [],
     }  # fmt: skip
 
 

@@ -16,8 +16,14 @@ KEYS = ['cpu', 'gpu', 'memory', 'os', 'site', 'own', 'work']
 numbers = st.integers(-2, 3) | st.sampled_from([0.5, 1.0, 2.5, -1.5, 1e300])
 scalars = numbers | st.booleans() | st.none() | st.sampled_from(['', 'A', 'B', '1', '$$ROOT', '$own'])
 values = scalars | st.lists(scalars, max_size=3)
-requirements = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
-offers = st.dictionaries(st.sampled_from(KEYS), values, max_size=3)
+tags = st.lists(st.sampled_from(['a', 'b', 'c', '$own']), max_size=3)
+tagged = st.fixed_dictionaries({}, optional={'tagged': st.lists(tags | scalars, max_size=3) | values})
+requirements = st.builds(dict.__or__, st.dictionaries(st.sampled_from(KEYS), values, max_size=4), tagged)
+offers = st.builds(
+    dict.__or__,
+    st.dictionaries(st.sampled_from(KEYS), values, max_size=3),
+    st.fixed_dictionaries({}, optional={'tagged': tags | values}),
+)
 
 Collection = pymongo.collection.Collection[dict[str, Any]]
 

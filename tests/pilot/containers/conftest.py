@@ -80,6 +80,8 @@ def storage(image: Path) -> Iterator[tuple[str, ...]]:
         )  # fmt: skip
         podman = (program('podman'), *options)
         subprocess.run([*podman, 'import', image, 'box'], check=True, capture_output=True)
+        entry = 'ENTRYPOINT ["/bin/printf", "<%s>"]'
+        subprocess.run([*podman, 'import', '--change', entry, image, 'greeter'], check=True, capture_output=True)
         yield options
         subprocess.run([*podman, 'rm', '--all', '--force', '--time', '0'], check=True, capture_output=True)
 

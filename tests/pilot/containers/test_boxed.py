@@ -106,13 +106,14 @@ async def test_without_a_program_for_containers_the_task_is_left_to_other_machin
 
     ending = await ending_of(site, hold, 'true')
 
-    assert ending == Ending(Outcome.RESET, 'this pilot runs no containers: neither apptainer nor podman is here')
+    why = 'this pilot runs no containers: neither apptainer nor podman is here'
+    assert ending == Ending(Outcome.RESET, why, {'cause': 'provisioning'})
 
 
 async def test_what_no_pilot_could_run_fails(site: Site, hold: Hold) -> None:
     ending = await ending_of(site, hold, 'true', image='-v')
 
-    assert ending == Ending(Outcome.FAILED, "'-v' is no name of an image")
+    assert ending == Ending(Outcome.FAILED, "'-v' is no name of an image", {'cause': 'provisioning'})
 
 
 class Fake(Box):
