@@ -5,6 +5,7 @@ number stands in the slot of that number modulo `BLOCKS`. So a stream takes up s
 and whoever fails in between.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ BLOCK_BYTES = 32 * 1024
 BLOCKS = 32
 KEPT_BYTES = BLOCKS * BLOCK_BYTES
 """A stream never takes up more; of a longer one at least its last `KEPT_BYTES - BLOCK_BYTES` are there."""
+
+
+_LONGEST_CHARACTER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +95,48 @@ def piece_at(kept: Sequence[Piece], offset: int, limit: int) -> Piece:
         if len(found.data) >= limit:
             break
     return Piece(found.start, found.data[:limit])
+
+
+_GOING_ON = bytes(range(0x80, 0xC0))
+"""Bytes that begin no character of UTF-8."""
+
+_NOT_PLAIN = re.compile(rb'[\x00-\x7f][\x80-\xbf]+|[\xc0-\xff][\x80-\xbf]*')
+_MARK = '\ufffd'.encode()
+
+
+def characters(data: bytes) -> int:
+    """How many characters of UTF-8 begin in some bytes, wherever they are cut."""
+    return len(data.translate(None, _GOING_ON))
+
+
+def text_of(data: bytes) -> str:
+    """Some bytes as text: a character for each that begins in them.
+
+    What is no UTF-8 becomes a mark; behind an ASCII character, and at the beginning, it is left out. So places in the
+    text can be counted, also where bytes are no text at all.
+    """
+    data = data.lstrip(_GOING_ON)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return _NOT_PLAIN.sub(lambda found: _mended(found[0]), data).decode()
+
+
+def _mended(character: bytes) -> bytes:
+    try:
+        character.decode()
+    except UnicodeDecodeError:
+        return character[:1] if character[0] < 0x80 else _MARK
+    return character
+
+
+def whole_characters(data: bytes) -> bytes:
+    """Some bytes without a character at their end of which more may come."""
+    for back in range(1, min(_LONGEST_CHARACTER_BYTES, len(data)) + 1):
+        lead = data[-back]
+        if lead & 0xC0 == 0x80:
+            continue
+        needed = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
+        # Bytes that are no character at all are not waited for.
+        return data[:-back] if back < needed and lead < 0xF8 else data
+    return data

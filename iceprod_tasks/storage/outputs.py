@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from iceprod_tasks.domain.outputs import Piece, cut, joined
+from iceprod_tasks.domain.outputs import Piece, characters, cut, joined
 from iceprod_tasks.storage.client import Collection, Document, Duplicate, utc_now
 
 _HIDDEN = {'_id': False}
@@ -64,7 +64,10 @@ class Outputs:
             block = joined(_piece(there) if own else None, part)
             if block is None:
                 return True
-            changed = {'epoch': stream.epoch, 'start': block.start, 'end': block.end, 'data': block.data}
+            goes_on = own and there['start'] == block.start
+            before = there.get('before', block.start) if goes_on else await self._characters_before(stream, block)
+            ends = {'start': block.start, 'end': block.end, 'before': before}
+            changed = {'epoch': stream.epoch, **ends, 'data': block.data}
             if there is None:
                 fixed = {'task_id': stream.task_id, 'dataset_id': dataset_id, 'stream': stream.name}
                 try:
@@ -77,6 +80,22 @@ class Outputs:
             if await self._blocks.update_one(as_seen, {'$set': {**changed, 'updated': utc_now()}}):
                 return True
         return True  # others write the same, and have been faster each time
+
+    async def _characters_before(self, stream: Stream, block: Piece) -> int:
+        """How many characters have begun before a block, as far as they have come."""
+        if block.start == 0:
+            return 0
+        earlier = {**_where(stream), 'start': {'$lt': block.start}}
+        last = await self._blocks.find_one(earlier, _HIDDEN, sort=[('start', -1)])
+        return last.get('before', last['start']) + characters(last['data']) if last else block.start
+
+    async def places(self, stream: Stream) -> list[tuple[int, int]]:
+        """Where the blocks begin that are kept: offset of the first byte, and characters before it; by offset."""
+        kept = await self._blocks.all(
+            _where(stream), {'_id': False, 'start': True, 'before': True}, sort=[('start', 1)]
+        )
+        # Blocks of the release before do not know: as many as there are bytes.
+        return [(each['start'], each['before'] if 'before' in each else each['start']) for each in kept]
 
     async def newest_epoch(self, task_id: str) -> int:
         """The epoch of the last attempt that has printed something; 0 when none has."""

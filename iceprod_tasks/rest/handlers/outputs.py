@@ -6,7 +6,7 @@ from typing import Any
 from iceprod_tasks.actions.node_results import add_node_results, each_node, read_node_results
 from iceprod_tasks.actions.outputs import LONGEST_WAIT_SECONDS, Attempt, Output, Wanted, append_output, read_output
 from iceprod_tasks.domain.errors import InvalidRequest, NotFound
-from iceprod_tasks.domain.outputs import KEPT_BYTES, STREAMS, Piece
+from iceprod_tasks.domain.outputs import KEPT_BYTES, STREAMS, Piece, whole_characters
 from iceprod_tasks.rest.bodies import render
 from iceprod_tasks.rest.handler import Handler
 from iceprod_tasks.rest.routing import CLAIMANTS, DATASET, ID, PEOPLE_READ, TASK, TRACERS, Route, in_lane
@@ -82,7 +82,7 @@ class _Reading(Handler):
         if encoding not in ('text', 'base64'):
             raise InvalidRequest('Bad argument "encoding": must be text or base64')
         found = await read_output(self.service, task_id, self._wanted(stream), dataset_id)
-        data = found.piece.data if encoding == 'base64' else whole_characters(found)
+        data = found.piece.data if encoding == 'base64' else _without_beginnings(found)
         self.answer({
             'task_id': task_id,
             'stream': stream,
@@ -194,19 +194,10 @@ class DatasetTasksNodesHandler(_Reading):
         await self._read_nodes(task_id, dataset_id)
 
 
-def whole_characters(found: Output) -> bytes:
+def _without_beginnings(found: Output) -> bytes:
     """The bytes that are read, without a character at their end of which more may come."""
-    data = found.piece.data
-    if found.ended and found.piece.end >= found.size:
-        return data
-    for back in range(1, min(_LONGEST_CHARACTER_BYTES, len(data)) + 1):
-        lead = data[-back]
-        if lead & 0xC0 == 0x80:
-            continue
-        needed = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
-        # Bytes that are no character at all are not waited for.
-        return data[:-back] if back < needed and lead < 0xF8 else data
-    return data
+    is_all = found.ended and found.piece.end >= found.size
+    return found.piece.data if is_all else whole_characters(found.piece.data)
 
 
 def _attempt(task_id: str, body: dict[str, Any]) -> Attempt:
