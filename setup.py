@@ -10,6 +10,8 @@ HERE = Path(__file__).resolve().parent
 S3 = ['boto3>=1.36']
 TEST = [
     *S3,
+    # The real command line of Drove: the version that the operations API is held to.
+    'drove-cli==0.0.14',
     'hypothesis>=6.150',
     'moto[server]>=5.1',
     'pytest>=9',

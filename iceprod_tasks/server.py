@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 
 from iceprod_tasks.actions.leadership import Leadership
 from iceprod_tasks.actions.service import Limits, Service
+from iceprod_tasks.dialects.drove import handlers as drove
 from iceprod_tasks.dialects.vappio import handlers as vappio
 from iceprod_tasks.domain.errors import CannotStart
 from iceprod_tasks.rest.application import make_application
@@ -130,7 +131,7 @@ async def running(
             rate_limit=settings.rate_limit,
             body_limits_bytes=settings.body_limits_bytes,
             cors_origins=settings.cors_origins,
-            dialects=vappio.routes(settings),
+            dialects=(*vappio.routes(settings), *drove.ROUTES),
         )
         server = DrainingServer(application, max_connections=_max_connections(settings))
         campaign = Campaign(service)

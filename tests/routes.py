@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from iceprod_tasks.dialects.drove import handlers as drove
 from iceprod_tasks.dialects.vappio import handlers as vappio
 from iceprod_tasks.rest.application import make_application
 
@@ -9,5 +10,6 @@ from iceprod_tasks.rest.application import make_application
 def rules() -> list[Any]:
     """Every route, in Tornado's form."""
     nothing: Any = None
-    found: list[Any] = make_application(nothing, nothing, dialects=vappio.ROUTES).wildcard_router.rules
+    application = make_application(nothing, nothing, dialects=(*vappio.ROUTES, *drove.ROUTES))
+    found: list[Any] = application.wildcard_router.rules
     return found

@@ -611,6 +611,91 @@ FORM=1 call 200 POST /vappio/task_ws.py 'request={"cluster":"atlantis"}'
 answers '{"success":false,"data":{"msg":"Unknown cluster: atlantis","name":"*","stacktrace":""}}'
 
 
+## The dialect of Drove. By a token here; names and passwords of accounts do, too. None of it answers but by the leader.
+
+# Does this service lead?
+call 200 GET /apis/v1/ping
+answers '{"status":"SUCCESS","data":"pong","message":"success"}'
+
+# What the cluster has: pilots are its executors.
+call 200 GET /apis/v1/cluster
+answers '{"status":"SUCCESS","data":{"leader":"http*","state":"NORMAL",*"totalMemory":*},"message":"success"}'
+
+# A task: what it runs, and what it needs.
+spec='{"sourceAppName":"curl","taskId":"'"t$run"'","executable":{"type":"SHELL","url":"/bin/true"},
+       "resources":[{"type":"CPU","count":1},{"type":"MEMORY","sizeInMB":64}],"retries":0}'
+op='{"timeout":"5m","parallelism":1,"failureStrategy":"STOP"}'
+
+# Is the specification good? And is there an executor for it?
+call 200 POST /apis/v1/tasks/validate/spec "$spec"
+answers '{"status":"SUCCESS","message":"success"}'
+call 200 POST '/apis/v1/cluster/placement/simulate?detail=true' '{"spec":'"$spec"',"numInstances":2}'
+answers '{"status":"SUCCESS","data":{"requested":2,"placed":*,"errors":[*],"placements":[*]},"message":"success"}'
+
+# Create it. With the same key, a repeat is no second operation.
+KEY=create$run call 200 POST /apis/v1/tasks/operations '{"type":"CREATE","spec":'"$spec"',"opSpec":'"$op"'}'
+answers '{"status":"SUCCESS","data":{"taskId":"curl-t'$run'"},"message":"success"}'
+
+# There is one of this name now.
+call 400 POST /apis/v1/tasks/operations '{"type":"CREATE","spec":'"$spec"',"opSpec":'"$op"'}'
+answers '{"status":"FAILED","data":{"validationErrors":["Task already exists for curl/*"]},"message":"Command validation failure"}'
+
+# What is on its way, and what is known of this one.
+call 200 GET '/apis/v1/tasks?app=curl&state=PENDING'
+answers '{"status":"SUCCESS","data":[{"sourceAppName":"curl",*"state":"PENDING",*}],"message":"success"}'
+call 200 GET "/apis/v1/tasks/curl/instances/t$run"
+answers '{"status":"SUCCESS","data":{"sourceAppName":"curl",*"states":[{"state":"PENDING","time":*}]},"message":"success"}'
+
+# It is not forgotten before its end. Kill it: no pilot has it, so it ends at once.
+call 400 DELETE "/apis/v1/tasks/curl/instances/t$run"
+answers '{*"validationErrors":["Task curl/* has not ended: kill it first"]*}'
+call 200 POST /apis/v1/tasks/operations '{"type":"KILL","sourceAppName":"curl","taskId":"'"t$run"'","opSpec":'"$op"',"reason":"shown"}'
+answers '{"status":"SUCCESS","data":{"taskId":"t'$run'"},"message":"success"}'
+
+# What was done with it, the newest first.
+call 200 GET "/apis/v1/tasks/curl/instances/t$run/operations"
+answers '{*"data":[{*"type":"KILL",*"outcome":"DONE"},{*"type":"CREATE",*"outcome":"SUPERSEDED"}]*}'
+
+# What it has printed: it never ran.
+call 200 GET "/apis/v1/logfiles/tasks/curl/t$run/list"
+answers '{"files":[]}'
+call 200 GET "/apis/v1/logfiles/tasks/curl/t$run/read/output.log?offset=0&length=100"
+answers '{"data":"","offset":0}'
+call 200 GET "/apis/v1/logfiles/tasks/curl/t$run/download/output.log"
+
+# What has happened in the cluster.
+call 200 GET '/apis/v1/cluster/events?size=1&lastSyncTime=0'
+answers '{"status":"SUCCESS","data":[{"type":"TASK_STATE_CHANGE",*}],"message":"success"}'
+call 200 GET '/apis/v1/cluster/events/latest?lastSyncTime=0'
+answers '{*"data":{"events":[*],"lastSyncTime":*}*}'
+call 200 GET '/apis/v1/cluster/events/summary'
+answers '{*"data":{"eventsCount":{"TASK_STATE_CHANGE":*},"lastSyncTime":*}*}'
+
+# Executors: all, one that is not there, and keeping tasks from some.
+call 200 GET /apis/v1/cluster/executors
+call 200 GET /apis/v1/cluster/executors/nobody
+answers '{"status":"FAILED","message":"No such executor nobody"}'
+call 200 POST '/apis/v1/cluster/executors/blacklist?id=nobody'
+answers '{*"data":{"successful":[],"failed":["nobody"],*}*}'
+call 200 POST '/apis/v1/cluster/executors/unblacklist?id=nobody'
+answers '{*"data":{"successful":[],"failed":["nobody"],*}*}'
+
+# No applications are served here.
+call 200 GET /apis/v1/endpoints
+answers '{"status":"SUCCESS","data":[],"message":"success"}'
+
+# Maintenance, in which operations are refused.
+call 200 POST /apis/v1/cluster/maintenance/set '{}'
+answers '{*"data":{"state":"MAINTENANCE","updated":*}*}'
+call 200 POST /apis/v1/cluster/maintenance/unset '{}'
+answers '{*"data":{"state":"NORMAL","updated":*}*}'
+
+# From a form of a page to a task; and forget it.
+FORM=1 call 303 POST /apis/v1/tasks/search "taskSearchAppName=curl"
+call 200 DELETE "/apis/v1/tasks/curl/instances/t$run"
+answers '{"status":"SUCCESS","data":{"deleted":true},"message":"success"}'
+
+
 ## What every route answers when something is wrong.
 
 # No route of this name, here or anywhere.

@@ -1,6 +1,7 @@
 """Register: pilots and grids enter what they say about themselves, and others read it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from iceprod_tasks.actions.service import Service
@@ -37,6 +38,12 @@ def list_pilots(
         keys: fields to show beside pilot_id; all when empty.
     """
     return service.store.pilots.select({**equal, **_own(caller)}, [*keys, 'pilot_id'] if keys else [])
+
+
+async def live_pilots(service: Service, caller: Caller, seconds: float) -> list[dict[str, Any]]:
+    """The pilots that were heard of in the last seconds and that the caller may read, oldest first."""
+    since = utc_now() - timedelta(seconds=seconds)
+    return [pilot async for pilot in list_pilots(service, caller, {}) if pilot['last_update'] >= since]
 
 
 def list_grids(service: Service) -> AsyncIterator[dict[str, Any]]:

@@ -251,7 +251,7 @@ async def _write(
 async def _look(service: Service, task_id: str, ending: _Ending) -> Task:
     """What of the task decides about the report."""
     wanted = [('requirements', ending.grows), ('stop', ending.yields)]
-    wanted += [(key, ending.transition.name == 'hand back') for key in ('evictions', 'max_evictions')]
+    wanted += [(key, ending.transition.name == 'hand back') for key in ('external', 'evictions', 'max_evictions')]
     keys = [key for key, is_wanted in wanted if is_wanted]
     return (await service.store.tasks.get(task_id, keys=keys) if keys else None) or {}
 
@@ -279,8 +279,8 @@ def _meet(
 
 
 def _is_last(seen: Task) -> bool:
-    """Whether a task says itself that it is taken from so many pilots and no more; it then ends with this one."""
-    own = seen.get('max_evictions')
+    """Whether a task ends with this pilot: one with a name outside, which says itself how many it may be taken from."""
+    own = seen.get('max_evictions') if seen.get('external') else None
     return own is not None and (seen.get('evictions') or 0) >= own
 
 

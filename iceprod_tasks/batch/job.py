@@ -88,7 +88,7 @@ class Job:
         known = {'time': self.time_hours, 'os': self.os}
         return {
             'cpu': self.cpu, 'gpu': self.gpu, 'memory': self.memory_gb, 'disk': self.disk_gb, 'site': self.site,
-            'work': True, **{key: value for key, value in known.items() if value is not None},
+            'work': True, 'tagged': [self.site], **{key: value for key, value in known.items() if value is not None},
         }  # fmt: skip
 
     def argv(self) -> list[str]:

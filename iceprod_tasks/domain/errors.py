@@ -19,6 +19,7 @@
     │   ├── NotEnded            a task is forgotten only after its end
     │   └── KeyReused           the idempotency key belongs to another request
     ├── ClaimOver               this claim was answered before and has ended since
+    ├── InMaintenance           operations are not accepted for the time being
     ├── NotLeader               another service leads, or none does: it alone may do this
     ├── TooLarge                more than the service takes in one request
     ├── UnsupportedMediaType    the body is not written in what the service reads
@@ -190,6 +191,10 @@ class KeyReused(Conflict):
 
 class ClaimOver(IceprodTasksError):
     """This claim is over."""
+
+
+class InMaintenance(IceprodTasksError):
+    """Cluster is in maintenance mode."""
 
 
 class NotLeader(IceprodTasksError):

@@ -27,6 +27,7 @@ log = logging.getLogger('iceprod_tasks.rest')
 STATUS_OF_ERROR: Mapping[type[errors.IceprodTasksError], int] = {
     errors.InvalidRequest: 400,
     errors.NotLeader: 400,
+    errors.InMaintenance: 400,
     errors.NotAuthenticated: 401,
     errors.NotPermitted: 403,
     errors.NotFound: 404,
@@ -116,12 +117,16 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         # Not before it is known who asks: tokens that take long to check must not keep pilots out.
         await self.admit(lane)
         self._check_drain(access)
+        await self.check_service()
         await permit.enter(self.service, self.caller, self.path_kwargs, access.dataset, access.own)
         key = self.key() if method == self._keyed else None
         if key is None:
             await self._check_kept(access)
         else:
             await self.once(key, lambda: self._work(method, access))
+
+    async def check_service(self) -> None:
+        """Refuse what this service may not answer at the moment; nothing, on most routes."""
 
     def _check_drain(self, access: Any) -> None:
         if access.new_work and self.service.drain.begun:
@@ -245,7 +250,7 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         if status_code == 405:
             self.set_allow(self.access)
         if status_code == 401:
-            self.set_header('WWW-Authenticate', self._challenge())
+            self.set_header('WWW-Authenticate', self.challenge())
         self.finish(bodies.render(self.refused(body)))
 
     def refused(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -256,7 +261,8 @@ class Handler(Arguments, Repeating, Admitted, AnswerHeaders):
         """
         return body
 
-    def _challenge(self) -> str:
+    def challenge(self) -> str:
+        """How whoever asks can say who they are."""
         access = self.access.get((self.request.method or '').lower())
         return 'Basic realm="iceprod-tasks", charset="UTF-8"' if access is not None and access.basic else 'Bearer'
 

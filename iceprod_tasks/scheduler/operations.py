@@ -12,10 +12,12 @@ from datetime import timedelta
 from typing import Any
 
 from iceprod_tasks.actions.lead import leads, write_as_leader
+from iceprod_tasks.actions.maintain import is_quiet
 from iceprod_tasks.actions.operate import remove
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotLeader, OperationActive, Unavailable
 from iceprod_tasks.domain.operations import CREATE, DONE, NOT_STARTED, TIMED_OUT, NewOperation, is_satisfied
+from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.scheduler.chores import WHO
 from iceprod_tasks.scheduler.safely import safely
@@ -25,6 +27,9 @@ from iceprod_tasks.storage.transitions import Note
 _AT_ONCE = 500
 _REMOVED_AT_ONCE = 50
 _PORTIONS = 20
+_UNBOX_SECONDS = 10.0
+_ALIVE_SECONDS = 60.0
+"""A pilot that was not heard of for longer may be gone."""
 _NOT_TAKEN = 'no pilot took the task in time'
 
 
@@ -57,6 +62,7 @@ class Operations:
         changed = await self._safely('settle', self._settle)
         changed += await self._safely('time out', lambda: time_out(self._service))
         changed += await self._safely('recover', self._recover)
+        changed += await self._safely('unbox', lambda: unbox(self._service))
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + self._service.limits.operations.clean_seconds
             changed += await self._safely('forget', lambda: clean(self._service))
@@ -153,8 +159,29 @@ async def recover(service: Service, tasks: Sequence[Mapping[str, Any]]) -> int:
     return accepted
 
 
+async def unbox(service: Service) -> int:
+    """Let tasks that want a container go to any pilot where no pilot has containers; how many there were.
+
+    One that runs without hope of another tells what is missing, which is more than to wait until its time is over.
+    """
+    since = utc_now() - timedelta(seconds=_ALIVE_SECONDS)
+    tasks = await service.store.operated.boxed(_UNBOX_SECONDS, _AT_ONCE)
+    if not tasks or await service.store.pilots.offers({'container': True}, since):
+        return 0
+    if not await service.store.pilots.offers({'work': True}, since):
+        return 0
+    for task in tasks:
+        needs = {name: value for name, value in task['requirements'].items() if name != 'container'}
+        changes = {'requirements': needs, 'signature': signature(needs)}
+        await service.store.tasks.patch(task['task_id'], changes, None, Note(WHO))
+    service.news.stirred()
+    return len(tasks)
+
+
 async def clean(service: Service) -> int:
-    """Forget tasks that ended long ago, and operations that did; how many tasks there were."""
+    """Forget tasks that ended long ago, and operations that did; how many tasks there were. Not in maintenance."""
+    if await is_quiet(service):
+        return 0
     rules, forgotten = service.limits.operations, 0
     for _ in range(_PORTIONS):
         tasks = await service.store.operated.to_forget(rules.keep_hours * 3600, _REMOVED_AT_ONCE)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.maintain import is_quiet
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.scheduler.chores import WHO
 from iceprod_tasks.scheduler.safely import safely
@@ -52,10 +53,10 @@ class Rescue:
 
 
 async def rescue(service: Service) -> int:
-    """Take tasks whose lease is over; how many there were."""
-    taken = 0
+    """Take tasks whose lease is over; how many there were. Those of operations are left alone in maintenance."""
+    taken, named = 0, not await is_quiet(service)
     for _ in range(_PORTIONS):
-        tasks = await service.store.leases.over()
+        tasks = await service.store.leases.over(named=named)
         if not tasks:
             break
         taken += await _take(service, tasks, LEASE_OVER, 'its lease is over')

@@ -52,6 +52,7 @@ LEFT_OUT: Mapping[str, str] = {
     'imports': 'which exports were read into this very database',
     'schema': 'which releases may work on this very database',
     'leaders': 'who leads at this moment',
+    'maintenance': 'whether operations are accepted at this moment',
     'marks': 'by which processes that are asked for counts know that they are up to date',
     'idempotency_keys': 'answers to requests that may be repeated, which nobody does after an import',
 }

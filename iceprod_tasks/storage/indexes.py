@@ -74,6 +74,11 @@ INDEXES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             'keys': [('status', _UP), ('_id', _UP)],
             'partialFilterExpression': {'external.app': {'$exists': True}},
         },
+        # What has happened to them.
+        'named_by_update': {
+            'keys': [('updated', _DOWN)],
+            'partialFilterExpression': {'external.app': {'$exists': True}},
+        },
         'stop': {'keys': [('stop.deadline', _UP)], 'partialFilterExpression': {'stop.deadline': {'$exists': True}}},
         'dataset_status': {'keys': [('dataset_id', _UP), ('status', _UP), ('_id', _UP)]},
         'dataset_job_name': {'keys': [('dataset_id', _UP), ('job_index', _UP), ('name', _UP), ('_id', _UP)]},

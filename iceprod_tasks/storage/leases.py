@@ -78,9 +78,14 @@ class Leases:
         self._tasks = tasks
         self._kinds = kinds
 
-    async def over(self) -> list[Document]:
-        """Tasks of `LEASE_OVER`, up to a portion, the longest over first."""
-        found = self._tasks.find(LEASE_OVER, _TASK, sort=[('lease_until', 1)], limit=PORTION, hint='lease_until')
+    async def over(self, *, named: bool = True) -> list[Document]:
+        """Tasks of `LEASE_OVER`, up to a portion, the longest over first.
+
+        Args:
+            named: those that operations are about, too.
+        """
+        where = LEASE_OVER if named else {**LEASE_OVER, 'external': None}
+        found = self._tasks.find(where, _TASK, sort=[('lease_until', 1)], limit=PORTION, hint='lease_until')
         return [task async for task in found]
 
     async def overdue(self) -> list[Document]:

@@ -4,7 +4,8 @@ The guard of each update says what the task must be; a claim or a report that co
 transaction again, which then meets the task as it has become.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from iceprod_tasks.domain.operations import ENDED, UNCLAIMED
@@ -17,6 +18,9 @@ BELONGINGS = ('files', 'messages', 'logs', 'task_stats', 'outputs', 'node_result
 """The collections whose documents name their task."""
 
 _HIDDEN = {'_id': False}
+_READ_AT_ONCE = 500
+_UNSEEN = {**_HIDDEN, **dict.fromkeys(('log', 'messages', 'was', 'claims'), False)}
+_UNTOLD = {**_HIDDEN, **dict.fromkeys(('messages', 'was', 'claims'), False)}
 _NAMED: Document = {'external.app': {'$exists': True}}
 _CANCEL = TRANSITIONS['cancel']
 
@@ -36,10 +40,50 @@ class Operated:
         self._kinds = kinds
 
     async def find(self, external: Mapping[str, str], session: Session = None) -> Document | None:
-        """The task with a name outside: {system, app, id}."""
+        """The task with a name outside: {system, app, id}; without its messages."""
         where = {f'external.{key}': external[key] for key in ('system', 'app', 'id')}
-        found: Document | None = await self._tasks.find_one(where, _HIDDEN, session=session)
+        found: Document | None = await self._tasks.find_one(where, _UNTOLD, session=session)
         return found
+
+    def active(self, system: str, app: str | None = None) -> AsyncIterator[Document]:
+        """The tasks with names of a system that have not ended, oldest first, a batch in memory at a time.
+
+        Args:
+            system: of the names.
+            app: only those of this application.
+        """
+        where = {'external.system': system, 'status': {'$in': [*UNCLAIMED, 'processing']}}
+        if app is not None:
+            return self._tasks.find({**where, 'external.app': app}, _UNSEEN, hint='external', batch_size=_READ_AT_ONCE)
+        # The system says that it has an app, too; MongoDB cannot know that.
+        return self._tasks.find({**where, **_NAMED}, _UNSEEN, hint='named_by_status', batch_size=_READ_AT_ONCE)
+
+    def changed(self, system: str, since_ms: int) -> AsyncIterator[Document]:
+        """The tasks with names of a system that have changed since a time, the last one first.
+
+        Args:
+            system: of the names.
+            since_ms: milliseconds since 1970.
+        """
+        since = datetime.fromtimestamp(since_ms / 1000, UTC)
+        where = {'external.system': system, **_NAMED, 'updated': {'$gte': since}}
+        order = {'sort': [('updated', -1)], 'hint': 'named_by_update'}
+        return self._tasks.find(where, _UNTOLD, batch_size=_READ_AT_ONCE, **order)
+
+    async def sizes(self, system: str) -> tuple[int, int, int]:
+        """How many applications have tasks, how many have some that have not ended, and how many such tasks are."""
+        active = {'$cond': [{'$in': ['$status', list(ENDED)]}, 0, 1]}
+        pipeline: list[Document] = [
+            {'$match': {'external.system': system, **_NAMED}},
+            {'$group': {'_id': '$external.app', 'active': {'$sum': active}}},
+        ]
+        found = [row['active'] async for row in self._tasks.aggregate(pipeline, hint='external')]
+        return len(found), sum(map(bool, found)), sum(found)
+
+    def running(self, system: str) -> AsyncIterator[Document]:
+        """The tasks with names of a system that pilots hold, a batch in memory at a time."""
+        where = {'external.system': system, **_NAMED, 'status': 'processing'}
+        return self._tasks.find(where, _UNSEEN, hint='named_by_status', batch_size=_READ_AT_ONCE)
 
     async def admitted(self, task: Document) -> Document:
         """A new task with the signature under which it may be queued; see `Admission`."""
@@ -93,6 +137,13 @@ class Operated:
         where |= {} if after is None else {'_id': {'$gt': after}}
         fields = {'task_id': True, 'external': True, 'epoch': True}
         return await self._tasks.all(where, fields, sort=[('_id', 1)], limit=limit, hint='named_by_status')
+
+    async def boxed(self, seconds: float, limit: int) -> list[Document]:
+        """Tasks that have been queued for some seconds and want a pilot with containers: task_id and requirements."""
+        since = {'$lte': ['$status_changed', {'$subtract': ['$$NOW', round(seconds * 1000)]}]}
+        where = {**_NAMED, 'status': 'queued', 'requirements.container': True, '$expr': since}
+        fields = {**_HIDDEN, 'task_id': True, 'requirements': True}
+        return await self._tasks.all(where, fields, limit=limit, hint='named_by_status')
 
     async def to_forget(self, keep_seconds: float, limit: int) -> list[Document]:
         """Tasks that have ended for so long that nobody has to know of them any more, on the primary's clock.

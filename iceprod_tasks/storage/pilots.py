@@ -84,6 +84,11 @@ class Pilots(Register):
         # One that has spoken meanwhile stays.
         return await self._entries.delete_many({**where, '_id': {'$in': [each['_id'] async for each in silent]}})
 
+    async def offers(self, offered: Mapping[str, Any], since: datetime) -> bool:
+        """Whether a pilot that was heard of since a time, and takes tasks, offers some values."""
+        where = {f'resources.{name}': value for name, value in offered.items()}
+        return await self._entries.find_one({**where, 'last_update': {'$gte': since}, 'drain': None}) is not None
+
     async def portion(self, after: Any, limit: int) -> list[Document]:
         """The first pilots behind an `_id`: `_id`, tasks and last_update."""
         where: Document = {} if after is None else {'_id': {'$gt': after}}

@@ -24,6 +24,7 @@ from iceprod_tasks.storage.kinds import Kinds
 from iceprod_tasks.storage.leaders import Leaders
 from iceprod_tasks.storage.leases import Leases
 from iceprod_tasks.storage.logs import Logs
+from iceprod_tasks.storage.maintenance import Maintenance
 from iceprod_tasks.storage.message_updates import AT_MOST
 from iceprod_tasks.storage.messages import Messages
 from iceprod_tasks.storage.moves import Moves
@@ -49,6 +50,7 @@ from iceprod_tasks.storage.weights import Weights
 _COLLECTIONS = (
     *PARTS, 'datasets', 'config', 'auths', 'counters', 'deletions', 'users', 'groups', 'pilots', 'grids', 'schema',
     'idempotency_keys', 'accounts', 'revocations', 'marks', 'leaders', 'operations',
+    'maintenance',
 )  # fmt: skip
 
 
@@ -89,6 +91,7 @@ class Store:
         self.leaders = Leaders(kept['leaders'], self._transactions)
         self.operations = Operations(kept['operations'])
         self.operated = Operated(kept['tasks'], {name: kept[name] for name in BELONGINGS}, kinds)
+        self.maintenance = Maintenance(kept['maintenance'])
         self.leases = Leases(kept['tasks'], kinds)
         self.queueing = Queueing(kept['tasks'], kinds)
         self.order = Order(kept['tasks'], kinds, self.queueing)

@@ -29,6 +29,8 @@ EVERY_ANSWER: Mapping[str, str] = {
 """Headers of each answer that a handler gives, and what they say."""
 
 _LONGEST_ECHO = 2000
+_MOST_VIOLATIONS = 100
+_LONGEST_VIOLATION = 250
 _LONGEST_PATH = 16 * 1024
 _LONGEST_HEAD = 30_000
 
@@ -88,6 +90,9 @@ def _shape(case: Case, answer: Answer) -> list[str]:
         faults.append('401 without WWW-Authenticate')
     if answer.status < 400 or case.method == 'HEAD' or (case.bare and not answer.body):
         return faults
+    if answer.status == 401 and case.path.startswith('/apis/'):
+        # The command line of Drove prints it as it is.
+        return faults
     return faults + _error(answer)
 
 
@@ -98,12 +103,18 @@ def _error(answer: Answer) -> list[str]:
         said = json.loads(answer.body)
     except ValueError:
         return ['an error that is no JSON']
+    longest = _LONGEST_ECHO
     if isinstance(said, dict) and said.get('success') is False:
         # The envelope of a dialect, whose text stands in for ours.
         said = {'code': answer.status, 'error': said.get('data', {}).get('msg')}
+    if isinstance(said, dict) and said.get('status') == 'FAILED':
+        # All that is wrong is told at once, each in a few words.
+        violations = said.get('data', {}).get('validationErrors', ())
+        longest += _LONGEST_VIOLATION * min(len(violations), _MOST_VIOLATIONS)
+        said = {'code': answer.status, 'error': said.get('message')}
     if not isinstance(said, dict) or said.get('code') != answer.status or not isinstance(said.get('error'), str):
         return ['an error without its code or its text']
-    return ['an error that is too long'] if len(answer.body) > _LONGEST_ECHO else []
+    return ['an error that is too long'] if len(answer.body) > longest else []
 
 
 def _leaks(case: Case, answer: Answer, secrets: Sequence[str]) -> list[str]:

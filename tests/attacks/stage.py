@@ -19,6 +19,7 @@ from tests.attacks.people import token_of
 from tests.attacks.wire import Answer, exchange
 from tests.attacks.writes import Writes
 from tests.conftest import SECRET
+from tests.dialects.drove import bodies
 from tests.journeys.commands import Commands
 
 CANARY = 'canary'
@@ -122,6 +123,8 @@ class Stage:
         for name in ('dataset', 'own', 'play'):
             self._fill(name, '' if name == 'dataset' else f'{name}_')
         self._hold()
+        work = bodies.spec(sourceAppName='PRECIOUS', taskId='T1', env={'SECRET': 'hidden-value'})
+        assert self.ask('root', 'POST', '/apis/v1/tasks/operations', bodies.create(work, timeout='1d'))[0] == 200
         pilot = {'queue_host': 'here', 'queue_version': '1', 'resources': {}, 'host': 'node1'}
         self.known['pilot'] = self.made('holder', 'POST', '/pilots', pilot)
         self.known['play_pilot'] = self.made('root', 'POST', '/pilots', pilot)

@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import psutil
@@ -18,10 +19,14 @@ from tests.attacks.people import token_of
 from tests.attacks.stage import Stage
 from tests.attacks.wire import parse
 from tests.conftest import SECRET
+from tests.dialects.drove import bodies
 
 _HEAD = b'GET /healthz HTTP/1.1\r\nHost: x\r\n'
 _CLAIM = Case('', (200,), 'POST', '/task_actions/process', 'canary', {'query_params': {'dataset_id': 'canary'}})
 _MANY = 200
+_OPERATIONS = '/apis/v1/tasks/operations'
+_KEY = 'Idempotency-Key'
+_STORM = 20
 
 
 def _listing() -> bytes:
@@ -116,6 +121,39 @@ def test_a_connection_goes_on_after_each_refusal(stage: Stage) -> None:
             statuses.append(answers[0].status)
 
     assert statuses == [401, 404, 405, 401, 200]
+
+
+@pytest.mark.parametrize('key', ['storm', None], ids=['one key', 'no key'])
+def test_a_storm_of_creations_and_kills_makes_one_task_and_ends_it_once(stage: Stage, key: str | None) -> None:
+    app = f'STORM_{key}'
+    made = Case(
+        '',
+        (),
+        'POST',
+        _OPERATIONS,
+        body=bodies.create(bodies.spec(sourceAppName=app)),
+        headers=((_KEY, 'begin'),) if key else (),
+    )
+    ended = Case('', (), 'POST', _OPERATIONS, body=bodies.kill(app), headers=((_KEY, 'end'),) if key else ())
+
+    creations = _at_once(stage, made)
+    kills = _at_once(stage, ended)
+
+    operations = stage.database.operations.find({'external.app': app}, sort=[('_id', 1)])
+    assert [each['type'] for each in operations] == ['create', 'kill']
+    assert stage.database.tasks.count_documents({'external.app': app}) == 1
+    for statuses in (creations, kills):
+        assert len(statuses) == _STORM
+        # Who comes while the first is under way is told to repeat.
+        assert set(statuses) <= ({200, 503} if key else {200, 400})
+        assert (statuses.count(200) > 0) if key else (statuses.count(200) == 1)
+    assert stage.suffered(refused=False) == []
+
+
+def _at_once(stage: Stage, case: Case) -> list[int]:
+    """The statuses of the answers to a request that many send in the same moment."""
+    with ThreadPoolExecutor(_STORM) as threads:
+        return [answers[0].status for answers in threads.map(stage.send, [case] * _STORM)]
 
 
 async def test_the_chores_cope_with_whatever_the_attacks_have_left(

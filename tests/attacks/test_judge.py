@@ -41,6 +41,17 @@ def test_each_kind_of_wrong_answer_is_found(answer: Answer) -> None:
     assert _faults(answer)
 
 
+@pytest.mark.parametrize(
+    ('errors', 'faults'), [(['x' * 200] * 100, False), (['x' * 200] * 200, True), (['x' * 3000], True)]
+)
+def test_what_is_told_of_many_violations_may_be_longer_but_has_an_end(errors: list[str], faults: bool) -> None:
+    said = {'status': 'FAILED', 'message': 'no', 'data': {'validationErrors': errors}}
+
+    found = _faults(Answer(400, 'Bad Request', _JSON, json.dumps(said).encode()))
+
+    assert found == (['an error that is too long'] if faults else [])
+
+
 def test_a_second_answer_is_found() -> None:
     assert _faults(_refusal(), _refusal()) == ['2 answers: [400, 400]']
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.actions import operated
 from tests.conftest import Answer, Api
 
 FORBIDDEN = ('Traceback', 'pymongo', 'motor', 'bson', 'site-packages', 'iceprod_tasks/', 'mongodb://')
@@ -31,6 +32,7 @@ async def world(api: Api) -> Api:
         key = f'{collection.removesuffix("s")}_id'
         await database[collection].update_one({key: answer.body['result']}, {'$set': {key: name}})
     await api('PUT', '/users/ada')
+    await operated.made(api)
     return api
 
 
@@ -41,11 +43,14 @@ def check(answer: Answer) -> None:
     if answer.status >= 400 and 'success' in answer.body:
         # A dialect has a shape of its own.
         assert answer.body['data']['msg']
+    elif answer.status >= 400 and 'status' in answer.body:
+        assert answer.body['status'] == 'FAILED'
+        assert answer.body['message']
     elif answer.status >= 400:
         assert answer.body['code'] == answer.status
         assert isinstance(answer.body['error'], str)
         assert answer.body['error']
     else:
         assert answer.headers['Content-Type'] in (
-            'application/json; charset=utf-8', 'application/x-ndjson', 'application/gzip',
+            'application/json; charset=utf-8', 'application/x-ndjson', 'application/gzip', 'application/octet-stream',
         )  # fmt: skip

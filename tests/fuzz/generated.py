@@ -16,6 +16,7 @@ KNOWN = {
     'dataset_id': ['d1', 'real'], 'task_id': ['t1', 't2'], 'job_id': ['j1'], 'task_stat_id': ['s1'],
     'log_id': ['l1'], 'pilot_id': ['p1'], 'grid_id': ['g1'], 'status': ['reset', 'waiting', 'complete'],
     'name': ['gen', 'ada'], 'action': ['suspend', 'resume', 'reset', 'rerun', 'hard_reset', 'cancel'],
+    'app': ['A'], 'task': ['1'], 'file': ['output.log'], 'executor': ['host-1'],
     'cluster': ['local'], 'task_name': ['t1', 't2', 'gen-5.5'],
 }  # fmt: skip
 """What the database has; ids are drawn from these, or much would never be reached."""
@@ -117,7 +118,8 @@ def _cleaned(value: Any) -> Any:
 
 
 @st.composite
-def _nearly(draw: st.DrawFn, fits: st.SearchStrategy[Any]) -> Any:
+def nearly(draw: st.DrawFn, fits: st.SearchStrategy[Any]) -> Any:
+    """Values as others make them, but for one place, or two."""
     value = draw(fits)
     for _ in range(draw(st.integers(1, 2))):
         value = _spoilt(draw, value)
@@ -149,17 +151,18 @@ def fitting_body(schema: str) -> st.SearchStrategy[Any]:
 @functools.cache
 def nearly_fitting_body(schema: str) -> st.SearchStrategy[Any]:
     """Bodies that fit but for one place, or two."""
-    return _nearly(fitting_body(schema))
+    return nearly(fitting_body(schema))
 
 
 @functools.cache
 def sent(schema: str) -> st.SearchStrategy[bytes]:
     """Bodies as they are sent: such as fit, such as nearly fit, and wild ones."""
     written = (fitting_body(schema) | nearly_fitting_body(schema)).map(lambda value: json.dumps(value).encode())
-    return st.one_of(written, written, written, _WILD, st.binary(max_size=50))
+    return st.one_of(written, written, written, WILD, st.binary(max_size=50))
 
 
-_WILD = st.sampled_from([
+WILD = st.sampled_from([
     b'', b'null', b'[]', b'{', b'{}{}', b'\xff', b'{"a":NaN}', b'{"a":1e999}', b'{"a":1,"a":2}', b'\xef\xbb\xbf{}',
     b'{"a":' * 2000, b'[' * 100_000, b'{"a":"\\ud800"}', b'{"a":"\\u0000"}', b'{"a":' + b'9' * 5000 + b'}',
 ])  # fmt: skip
+"""Bodies that are none, or none that anybody may send."""

@@ -35,7 +35,8 @@ def test_every_schema_belongs_to_a_route() -> None:
 def test_every_route_that_may_have_a_body_is_known_by_its_schema() -> None:
     without = [str(route) for route in taken() if not route.schemas and route.method in ('POST', 'PUT', 'PATCH')]
 
-    assert without == []
+    # The dialect of Drove reads its bodies itself, and has fuzzers of its own.
+    assert [route for route in without if ' /apis/v1/' not in route] == []
 
 
 @pytest.mark.parametrize('schema', sorted({schema for _, schema in BODIED}))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pymongo
 import pytest
 
 from tests.conftest import SECRET
+from tests.dialects.drove.bodies import spec
+from tests.dialects.drove.cli import DroveCli
 from tests.journeys.commands import ROOT, Commands, free_port
 from tests.journeys.test_drain import until
 
@@ -162,3 +165,34 @@ def test_an_address_that_is_none_is_refused(commands: Commands, address: str) ->
     assert 'an address to advertise is like https://tasks.example.org' in commands.run(
         'serve', '--advertise', address, code=1
     )
+
+
+def test_operations_sent_to_a_leader_that_is_frozen_do_not_land_when_it_wakes(
+    commands: Commands, mongodb_url: str, database_name: str
+) -> None:
+    ports = [free_port(), free_port()]
+    first, _ = [commands.serve('--port', str(port), '--leader-lease', str(LEASE_SECONDS)) for port in ports]
+    commands.run('account', 'add', 'operator', '--role', 'admin', '--password-stdin', said='correct horse\n')
+    old, new = (
+        DroveCli(commands.folder, f'http://127.0.0.1:{port}', 'operator', 'correct horse') for port in ports
+    )  # fmt: skip
+    assert 'Task created' in old.task(spec(taskId='before'))
+    assert 'This node is not the leader controller' in new.task(spec(taskId='too-early'))
+
+    first.send_signal(signal.SIGSTOP)
+    with ThreadPoolExecutor() as threads:
+        late = [threads.submit(old.task, spec(taskId=f'late-{number}')) for number in range(3)]
+        late.append(threads.submit(old, 'tasks', 'kill', 'TEST_APP', 'before'))
+        until(lambda: 'successful' in new('cluster', 'ping'), timeout_seconds=3 * LEASE_SECONDS + 5)
+        assert 'Task created' in new.task(spec(taskId='after'))
+        first.send_signal(signal.SIGCONT)
+        answers = [each.result() for each in late]
+
+    assert all('This node is not the leader controller' in answer for answer in answers), answers
+    assert all(f'The leader is http://127.0.0.1:{ports[1]}' in answer for answer in answers), answers
+    with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
+        tasks = {task['name']: task['status'] for task in client[database_name].tasks.find()}
+        terms = [each['term'] for each in client[database_name].operations.find().sort('_id')]
+    assert tasks == {'before': 'queued', 'after': 'queued'}
+    assert terms == [1, 2]
+    assert 'Task kill issued' in new('tasks', 'kill', 'TEST_APP', 'before')

@@ -79,6 +79,8 @@ def refusal_in(answer: Answer) -> tuple[int, dict[str, Any]]:
     body = answer.body or {}
     if 'success' in body:
         return refusal(answer.status, body['data']['msg'])
+    if 'status' in body:
+        return refusal(answer.status, body['message'])
     return answer.status, {key: body.get(key) for key in ('code', 'error')}
 
 

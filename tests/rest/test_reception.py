@@ -252,5 +252,5 @@ def test_long_bodies_are_for_the_routes_that_bring_much() -> None:
         'MultiDatasetsHandler', 'ConfigHandler', 'MultiLogsHandler', 'DatasetMultiLogsHandler', 'MultiTaskStatsHandler',
         'TaskBulkStatusHandler', 'DatasetTaskBulkStatusHandler', 'DatasetJobBulkStatusHandler',
         'DatasetTaskActionsHandler', 'DatasetJobActionsHandler', 'TasksActionsReportHandler',
-        'TasksActionsNodesHandler',
+        'TasksActionsNodesHandler', 'OperationsHandler', 'ValidateHandler', 'SimulationHandler',
     }  # fmt: skip

@@ -8,9 +8,10 @@ import pytest
 
 from iceprod_tasks.actions.operate import history
 from iceprod_tasks.domain.operations import OperationSpec
-from iceprod_tasks.scheduler.operations import Operations
+from iceprod_tasks.domain.work import checked
+from iceprod_tasks.scheduler.operations import Operations, time_out
 from iceprod_tasks.scheduler.rescue import rescue
-from tests.actions.operated import NAME, another_leads, claimed, killed, let_pass, made, operations, report
+from tests.actions.operated import NAME, WORK, another_leads, claimed, killed, let_pass, made, operations, report
 from tests.conftest import Api
 
 LONG = timedelta(days=100)
@@ -157,6 +158,43 @@ async def test_old_operations_are_forgotten_and_open_ones_are_not(api: Api) -> N
     assert await operations(api) == [('create', True, '')]
 
 
+@pytest.mark.parametrize(
+    ('pilots', 'waits'),
+    [
+        ([], True),
+        ([{'work': True, 'container': False}], False),
+        ([{'work': True, 'container': False}, {'work': True, 'container': True}], True),
+        ([{'container': False}], True),
+    ],
+)
+async def test_where_no_pilot_has_containers_some_pilot_says_so(
+    api: Api, pilots: list[dict[str, Any]], waits: bool
+) -> None:
+    task_id = await made(api, work=checked({**WORK, 'image': 'alpine'}))
+    for resources in pilots:
+        entry = {'queue_host': 'h', 'queue_version': '1', 'resources': {'cpu': 1, **resources}}
+        assert (await api.as_('pilot', 'p')('POST', '/pilots', entry)).status == 201
+    await let_pass(api, ended=timedelta(seconds=20))
+
+    await turn(api)
+
+    needs = (await api.task(task_id))['requirements']
+    assert needs.get('container', False) == waits
+    assert needs['work']
+    if not waits:
+        assert (await claimed(api))['task_id'] == task_id
+
+
+async def test_a_pilot_with_containers_is_waited_for_a_moment(api: Api) -> None:
+    task_id = await made(api, work=checked({**WORK, 'image': 'alpine'}))
+    entry = {'queue_host': 'h', 'queue_version': '1', 'resources': {'work': True, 'container': False}}
+    await api.as_('pilot', 'p')('POST', '/pilots', entry)
+
+    await turn(api)
+
+    assert (await api.task(task_id))['requirements']['container']
+
+
 async def test_nothing_is_done_by_who_does_not_lead(api: Api) -> None:
     await made(api, OperationSpec(60.0))
     await let_pass(api, deadline=SECONDS)
@@ -177,3 +215,15 @@ async def test_two_at_once_do_it_once(api: Api) -> None:
     assert await operations(api) == [('create', False, 'timed out')] * 10
     logs = [len(each['log']) async for each in api.database.tasks.find({})]
     assert logs == [1] * 10
+
+
+async def test_a_task_that_was_taken_and_given_back_is_not_ended_by_its_first_operation(api: Api) -> None:
+    task_id = await made(api, max_evictions=3)
+    await report(api, await claimed(api), 'hand_back')
+    await let_pass(api, deadline=SECONDS)
+
+    # It may be met here before it is settled.
+    await time_out(api.service)
+
+    assert (await api.task(task_id))['status'] == 'queued'
+    assert (await operations(api))[0] == ('create', False, 'done')

@@ -188,8 +188,8 @@ async def test_a_word_that_comes_between_the_look_and_the_taking_wins(api: Api, 
 
         take = api.service.store.leases.take
 
-        async def over(self) -> Any:
-            found = await over()
+        async def over(self, **options: Any) -> Any:
+            found = await over(**options)
             if found:
                 assert (await report(api, task_id, action))[0] == 200
             return found
@@ -210,8 +210,8 @@ async def test_a_claim_that_comes_between_the_look_and_the_taking_keeps_the_task
 
         take = api.service.store.leases.take
 
-        async def over(self) -> Any:
-            found = await over()
+        async def over(self, **options: Any) -> Any:
+            found = await over(**options)
             if found:
                 assert await rescue(api.service) == 1
                 await api('POST', CLAIM, {'claim_id': OTHER})
@@ -533,7 +533,7 @@ async def test_the_timer_goes_on_after_a_turn_that_failed(api: Api, caplog: pyte
     class Broken:
         take, silent, overdue = (getattr(api.service.store.leases, name) for name in ('take', 'silent', 'overdue'))
 
-        async def over(self) -> Any:
+        async def over(self, **options: Any) -> Any:
             nonlocal looks
             looks += 1
             if looks == 1:

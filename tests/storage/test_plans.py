@@ -68,6 +68,10 @@ async def crowded(api: Api) -> Api:
     return api
 
 
+OF_THE_LEADER = ('named_by_status', 'active', 'deadline')
+"""What the timer of operations reads, whenever it likes."""
+
+
 @contextlib.asynccontextmanager
 async def watched(api: Api) -> AsyncIterator[list[dict[str, Any]]]:
     """All that the database did meanwhile, as its profiler saw it."""
@@ -81,7 +85,9 @@ async def watched(api: Api) -> AsyncIterator[list[dict[str, Any]]]:
         await api.database.command('profile', 0)
         where = {'ns': {'$regex': r'\.(?!system)'}, 'op': {'$in': ['query', 'command', 'update', 'remove', 'getmore']}}
         seen += [
-            each async for each in api.database['system.profile'].find(where) if each.get('planSummary') is not None
+            each
+            async for each in api.database['system.profile'].find(where)
+            if each.get('planSummary') is not None and each['command'].get('hint') not in OF_THE_LEADER
         ]
 
 

@@ -3,6 +3,7 @@
 from tests.attacks.case import Case
 from tests.attacks.corpus import (
     bounds,
+    drove,
     headers,
     json_text,
     keys,
@@ -23,7 +24,7 @@ CASES: tuple[Case, ...] = tuple(
     case
     for module in (
         tokens, strangers, pilots, operators, json_text, types, bounds, paths, smuggling, headers, queries, keys, stored,
-        slow_work, vappio,
+        slow_work, vappio, drove,
     )
     for case in module.CASES
 )  # fmt: skip
