@@ -96,6 +96,8 @@ class Operations:
 
 async def settle(service: Service, operations: Sequence[Mapping[str, Any]]) -> int:
     """End those of some operations for which what they wait for has happened; how many there were."""
+    if not operations:
+        return 0
     tasks = await service.store.operated.states([each['task_id'] for each in operations])
     done = [each['operation_id'] for each in operations if is_satisfied(each, tasks.get(each['task_id']))]
     if not done:
@@ -138,6 +140,8 @@ async def recover(service: Service, tasks: Sequence[Mapping[str, Any]]) -> int:
 
     So a task that runs again, as it allows itself, is not waited for any longer than a new one.
     """
+    if not tasks:
+        return 0
     busy = await service.store.operations.are_active([task['task_id'] for task in tasks])
     spec, accepted = service.limits.operations.own, 0
     for task in tasks:
