@@ -1,16 +1,19 @@
 """Create work: a task that carries its command with it, under the name that a client of another service gives it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from iceprod_tasks.actions.lead import write_as_leader
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.datasets import ENDED, SHARED_GROUP, access_record, new_dataset
-from iceprod_tasks.domain.errors import AlreadyNamed, BeingDeleted, InvalidRequest, Unavailable
+from iceprod_tasks.domain.errors import BeingDeleted, InvalidRequest, Unavailable
 from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.domain.tasks import DEFAULT_PRIORITY, Task, new_task
 from iceprod_tasks.domain.work import Work
+from iceprod_tasks.storage.client import Duplicate, Session
 
 LONGEST_NAME = 128
 FAILURES_AT_MOST = 100
@@ -66,54 +69,28 @@ class NewWork:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def create_work(service: Service, caller: Caller, wanted: NewWork, origin: Origin) -> str:
-    """Store a task that carries its work with it, queued at once.
+async def prepare_work(service: Service, caller: Caller, wanted: NewWork, origin: Origin) -> Task:
+    """A task that carries its work with it, as it is to be stored: queued at once.
 
     Its dataset is that of its application: made with the first task, owned by whoever made that, without jobs, so that
     it never ends. While the dataset is suspended, its new tasks are too.
 
     Args:
-        service: the service.
+        service: the service, which leads.
         caller: who asks.
         wanted: the task.
         origin: of its id and its time.
 
-    Returns:
-        The new task's id.
-
-    Raises:
-        InvalidRequest: a name is empty or too long, or a number is out of bounds.
-        AlreadyNamed: there is a task with this name.
-        BeingDeleted: its dataset is.
-        Unavailable: the dataset, or a task with this name, was removed at this moment.
-    """
-    _check(wanted)
-    task_id = origin.new_id()
-    if (twin := await service.store.tasks.find_named(wanted.external.document())) is not None:
-        return _same(wanted.external, twin, task_id)
-    stored = await service.store.tasks.add_named(await _made(service, caller, wanted, task_id, origin))
-    if not stored:
-        raise Unavailable
-    service.news.stirred()
-    return _same(wanted.external, stored, task_id)
-
-
-async def prepare_work(service: Service, caller: Caller, wanted: NewWork, origin: Origin) -> Task:
-    """A task as `create_work` would store it, and its dataset, which is stored.
-
     Raises:
         InvalidRequest: a name is empty or too long, or a number is out of bounds.
         BeingDeleted: its dataset is.
+        NotLeader: another service leads.
         Unavailable: the dataset was removed at this moment.
     """
     _check(wanted)
-    return await service.store.operated.admitted(await _made(service, caller, wanted, origin.new_id(), origin))
-
-
-async def _made(service: Service, caller: Caller, wanted: NewWork, task_id: str, origin: Origin) -> Task:
-    job_id, dataset_id = origin.new_id(), origin.new_id()
+    task_id, job_id, dataset_id = origin.new_id(), origin.new_id(), origin.new_id()
     dataset = await _dataset(service, caller, wanted.external, dataset_id, origin)
-    return _task(wanted, dataset, task_id, job_id, origin)
+    return await service.store.operated.admitted(_task(wanted, dataset, task_id, job_id, origin))
 
 
 def _check(wanted: NewWork) -> None:
@@ -125,21 +102,18 @@ def _check(wanted: NewWork) -> None:
             raise InvalidRequest(f'{name} is no number from 0 to {FAILURES_AT_MOST}')
 
 
-def _same(external: External, stored: str, task_id: str) -> str:
-    """The id of the task that has the name; a request that is worked on again meets what it has made itself."""
-    if stored != task_id:
-        raise AlreadyNamed(str(external), stored)
-    return stored
-
-
 async def _dataset(
     service: Service, caller: Caller, external: External, dataset_id: str, origin: Origin
 ) -> Mapping[str, Any]:
     datasets = service.store.datasets
-    found = await datasets.find_named(external.system, external.app)
-    if found is None:
-        await service.store.people.register(caller.name)
-        number = await datasets.next_number()
+
+    async def made(session: Session) -> None:
+        found = await datasets.find_named(external.system, external.app, session)
+        if found is not None:
+            # Somebody has ended it by hand; no chore would look after its tasks.
+            await datasets.reopen([found['dataset_id']], suspended=False, session=session)
+            return
+        await service.store.people.register(caller.name, session)
         given = {
             'description': f'tasks of {external.app}',
             'jobs_submitted': 0,
@@ -148,17 +122,19 @@ async def _dataset(
             'group': SHARED_GROUP,
             'external': {'system': external.system, 'app': external.app},
         }
-        made = new_dataset(given, dataset_id=dataset_id, number=number, owner=caller.name, now=origin.began)
-        await datasets.add_named(made, access_record(dataset_id, caller.name, SHARED_GROUP))
-        # Of several that come at once, one has made it.
+        number = await datasets.next_number(session)
+        new = new_dataset(given, dataset_id=dataset_id, number=number, owner=caller.name, now=origin.began)
+        await datasets.add_named(new, access_record(dataset_id, caller.name, SHARED_GROUP), session)
+
+    found = await datasets.find_named(external.system, external.app)
+    if found is None or found['status'] in ENDED:
+        with suppress(Duplicate):  # of several that come at once, one has made it
+            await write_as_leader(service, made)
         found = await datasets.find_named(external.system, external.app)
     if found is None:
         raise Unavailable
     if found.get('deleting'):
         raise BeingDeleted
-    if found['status'] in ENDED:
-        # Somebody has set that by hand; no chore would look after its tasks.
-        await datasets.reopen([found['dataset_id']], suspended=False)
     return found
 
 

@@ -166,15 +166,12 @@ async def remove(service: Service, tasks: Sequence[Task], who: str, why: str, op
     Raises:
         NotLeader: another service leads.
     """
-    for task in tasks:
-        # Before the task: what a crash leaves is found again by it.
-        await service.store.operated.remove_belongings(task)
     now = await service.store.operations.primary_time()
 
     async def work(session: Session) -> int:
         removed = 0
         for task, operation_id in zip(tasks, operation_ids, strict=True):
-            if await service.store.operated.remove(task['task_id'], session):
+            if await service.store.operated.remove(task, session):
                 trace = NewOperation(operation_id, REMOVE, task, who, OperationSpec(), _term(service), why)
                 ended = {'active': False, 'ended': now, 'outcome': DONE, 'left': _left(task)}
                 await service.store.operations.add({**trace.document(now, now), **ended}, session)

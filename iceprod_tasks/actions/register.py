@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from iceprod_tasks.actions.lead import write_as_leader
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain import pilots
 from iceprod_tasks.domain.callers import Caller
@@ -104,6 +105,17 @@ async def drain_pilot(service: Service, caller: Caller, pilot_id: str, why: str,
     """
     order = pilots.drain_order(caller.name, why, utc_now()) if drain else None
     return _pilot(caller, await service.store.pilots.set_drain(pilot_id, order))
+
+
+async def drain_as_leader(service: Service, caller: Caller, pilot_id: str, why: str, *, drain: bool) -> bool:
+    """The same as `drain_pilot`, by the leader alone; whether there is such a pilot.
+
+    Raises:
+        NotLeader: another service leads.
+    """
+    order = pilots.drain_order(caller.name, why, utc_now()) if drain else None
+    found = await write_as_leader(service, lambda session: service.store.pilots.set_drain(pilot_id, order, session))
+    return found is not None
 
 
 async def update_grid(service: Service, grid_id: str, given: Mapping[str, Any]) -> dict[str, Any]:

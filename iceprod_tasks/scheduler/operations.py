@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from iceprod_tasks.actions.lead import leads, write_as_leader
@@ -17,7 +18,6 @@ from iceprod_tasks.actions.operate import remove
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotLeader, OperationActive, Unavailable
 from iceprod_tasks.domain.operations import CREATE, DONE, NOT_STARTED, TIMED_OUT, NewOperation, is_satisfied
-from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.scheduler.chores import WHO
 from iceprod_tasks.scheduler.safely import safely
@@ -25,8 +25,9 @@ from iceprod_tasks.storage.client import Session, utc_now
 from iceprod_tasks.storage.transitions import Note
 
 _AT_ONCE = 500
-_REMOVED_AT_ONCE = 50
-_PORTIONS = 20
+_REMOVED_AT_ONCE = 20
+"""With what they have left they are one transaction, which others wait for."""
+_PORTIONS = 50
 _UNBOX_SECONDS = 10.0
 _ALIVE_SECONDS = 60.0
 """A pilot that was not heard of for longer may be gone."""
@@ -174,12 +175,12 @@ async def unbox(service: Service) -> int:
         return 0
     if not await service.store.pilots.offers({'work': True}, since):
         return 0
+    unboxed = 0
     for task in tasks:
         needs = {name: value for name, value in task['requirements'].items() if name != 'container'}
-        changes = {'requirements': needs, 'signature': signature(needs)}
-        await service.store.tasks.patch(task['task_id'], changes, None, Note(WHO))
+        unboxed += await write_as_leader(service, partial(service.store.operated.unbox, task['task_id'], needs))
     service.news.stirred()
-    return len(tasks)
+    return unboxed
 
 
 async def clean(service: Service) -> int:
@@ -193,6 +194,6 @@ async def clean(service: Service) -> int:
             break
         ids = [new_id() for _ in tasks]
         forgotten += await remove(service, tasks, WHO, 'kept for as long as it had to be', ids)
-    # Its guard is its age: nothing that a leader of before removes should have stayed.
-    await service.store.operations.remove_older(utc_now() - timedelta(days=rules.history_days), _AT_ONCE)
+    old = utc_now() - timedelta(days=rules.history_days)
+    await write_as_leader(service, lambda session: service.store.operations.remove_older(old, _AT_ONCE, session))
     return forgotten

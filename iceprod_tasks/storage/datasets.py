@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from iceprod_tasks.domain.datasets import ENDED, is_ours
-from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter, Sort
+from iceprod_tasks.storage.client import Collection, Document, Duplicate, Filter, Session, Sort
 from iceprod_tasks.storage.readable import readable
 
 _HIDDEN = {'_id': False}
@@ -31,9 +31,10 @@ class Datasets:
         self._auths = auths
         self._counters = counters
 
-    async def next_number(self) -> int:
+    async def next_number(self, session: Session = None) -> int:
         """A running number, never given twice."""
-        counter = await self._counters.find_one_and_update({'_id': 'dataset'}, {'$inc': {'last': 1}}, upsert=True)
+        last = {'$inc': {'last': 1}}
+        counter = await self._counters.find_one_and_update({'_id': 'dataset'}, last, upsert=True, session=session)
         return int(counter['last'])
 
     async def add(self, dataset: Document, access: Document, config: Mapping[str, Any] | None) -> None:
@@ -44,24 +45,24 @@ class Datasets:
         with suppress(Duplicate):
             await self._datasets.insert_one(dataset)
 
-    async def add_named(self, dataset: Document, access: Document) -> None:
-        """Store the dataset of an application of another service, unless there is one.
+    async def add_named(self, dataset: Document, access: Document, session: Session) -> None:
+        """Store the dataset of an application of another service.
 
         Args:
             dataset: with `external`: {system, app}.
             access: who may read and write it.
-        """
-        await self.set_access(access)
-        try:
-            await self._datasets.insert_one(dataset)
-        except Duplicate:
-            await self._auths.delete_many({'dataset_id': dataset['dataset_id']})
+            session: of the transaction.
 
-    async def find_named(self, system: str, app: str) -> Document | None:
+        Raises:
+            Duplicate: the application has one.
+        """
+        await self._auths.insert_one(access, session=session)
+        await self._datasets.insert_one(dataset, session=session)
+
+    async def find_named(self, system: str, app: str, session: Session = None) -> Document | None:
         """The dataset of an application of another service."""
-        found: Document | None = await self._datasets.find_one(
-            {'external.system': system, 'external.app': app}, _HIDDEN
-        )
+        where = {'external.system': system, 'external.app': app}
+        found: Document | None = await self._datasets.find_one(where, _HIDDEN, session=session)
         return found
 
     async def get(self, dataset_id: str) -> Document | None:
@@ -121,19 +122,20 @@ class Datasets:
         changes = _going_on() if target == 'processing' else _status_change(target)
         return await self._datasets.update_one(where, [{'$set': changes}])
 
-    async def reopen(self, dataset_ids: Sequence[str], *, suspended: bool) -> int:
+    async def reopen(self, dataset_ids: Sequence[str], *, suspended: bool, session: Session = None) -> int:
         """Let datasets go on that have ended; how many did.
 
         Args:
             dataset_ids: of these datasets.
             suspended: also those that are suspended with all their jobs made.
+            session: of a transaction that it is part of.
         """
         over: list[Document] = [{'status': {'$in': list(ENDED)}}]
         if suspended:
             made = {'$expr': {'$gte': ['$jobs_materialized', '$jobs_submitted']}}
             over.append({'status': 'suspended', **made})
         where = {'dataset_id': {'$in': list(dataset_ids)}, '$or': over}
-        return await self._datasets.update_many(where, [{'$set': _going_on()}])
+        return await self._datasets.update_many(where, [{'$set': _going_on()}], session=session)
 
     async def put_status(self, dataset_id: str, target: str) -> int:
         """Set the status of a dataset whatever it was; 1 if there is such a dataset, else 0.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from iceprod_tasks.domain.operations import ENDED, UNCLAIMED
+from iceprod_tasks.domain.signatures import signature
 from iceprod_tasks.domain.statuses import TRANSITIONS
 from iceprod_tasks.storage.client import Collection, Document, Session
 from iceprod_tasks.storage.kinds import Kinds
@@ -157,13 +158,23 @@ class Operated:
         where = {**_NAMED, 'status': {'$in': list(ENDED)}, '$expr': over}
         return await self._tasks.all(where, _HIDDEN, limit=limit, hint='named_by_status')
 
-    async def remove_belongings(self, task: Mapping[str, Any]) -> None:
-        """Remove what a task has left elsewhere."""
-        where = {'dataset_id': task['dataset_id'], 'task_id': task['task_id']}
-        for part in self._belongings.values():
-            await part.delete_many(where)
+    async def unbox(self, task_id: str, requirements: Mapping[str, Any], session: Session) -> int:
+        """Give a task that waits other requirements; 1 if it still does."""
+        signed = {
+            'requirements': dict(requirements),
+            'signature': await self._kinds.admission.admitted(signature(requirements)),
+        }
+        where = {'task_id': task_id, 'status': 'queued'}
+        changed = [{'$set': {**{name: {'$literal': value} for name, value in signed.items()}, 'updated': '$$NOW'}}]
+        done = await self._tasks.update_one(where, changed, session=session)
+        self._kinds.forget()
+        return done
 
-    async def remove(self, task_id: str, session: Session) -> int:
-        """Remove a task that has ended; 1 if there was one."""
-        where = {'task_id': task_id, 'status': {'$in': list(ENDED)}}
-        return await self._tasks.delete_many(where, session=session)
+    async def remove(self, task: Mapping[str, Any], session: Session) -> int:
+        """Remove a task that has ended, and what it has left elsewhere; 1 if there was one."""
+        where = {'task_id': task['task_id'], 'status': {'$in': list(ENDED)}}
+        if not await self._tasks.delete_many(where, session=session):
+            return 0
+        for part in self._belongings.values():
+            await part.delete_many({'dataset_id': task['dataset_id'], 'task_id': task['task_id']}, session=session)
+        return 1

@@ -78,8 +78,8 @@ class Operations:
         where = {f'external.{key}': external[key] for key in ('system', 'app', 'id')}
         return await self._operations.all(where, _HIDDEN, sort=[('accepted', -1), ('_id', -1)], limit=limit)
 
-    async def remove_older(self, time: datetime, limit: int) -> int:
+    async def remove_older(self, time: datetime, limit: int, session: Session) -> int:
         """Remove operations that ended before a time, a number of them at the most; how many there were."""
         where = {'active': False, 'ended': {'$lt': time}}
         old = await self._operations.all(where, {'_id': True}, sort=[('ended', 1)], limit=limit)
-        return await self._operations.delete_many({'_id': {'$in': [each['_id'] for each in old]}})
+        return await self._operations.delete_many({'_id': {'$in': [each['_id'] for each in old]}}, session=session)

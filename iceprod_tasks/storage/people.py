@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from iceprod_tasks.domain.errors import Conflict
 from iceprod_tasks.domain.people import DEFAULT_GROUP_PRIORITIES, new_user
-from iceprod_tasks.storage.client import Collection, Document, Duplicate
+from iceprod_tasks.storage.client import Collection, Document, Duplicate, Session
 
 _HIDDEN = {'_id': False}
 
@@ -33,12 +33,12 @@ class People:
         except Duplicate:
             raise Conflict('duplicate username') from None
 
-    async def register(self, username: str) -> None:
+    async def register(self, username: str, session: Session = None) -> None:
         """Make sure that a user is known; one who is known already stays as they are."""
         new = new_user(username)
         # Two first submissions at once may both try to insert; one of them is told that the other has.
         with contextlib.suppress(Duplicate):
-            await self._users.update_one({'username': username}, {'$setOnInsert': new}, upsert=True)
+            await self._users.update_one({'username': username}, {'$setOnInsert': new}, upsert=True, session=session)
 
     async def get(self, username: str) -> Document | None:
         """One user."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from iceprod_tasks.storage.client import Collection, Document, Duplicate
+from iceprod_tasks.storage.client import Collection, Document, Duplicate, Session
 
 _HIDDEN = {'_id': False}
 
@@ -70,10 +70,12 @@ class Pilots(Register):
     def __init__(self, collection: Collection) -> None:
         super().__init__(collection, 'pilot_id')
 
-    async def set_drain(self, pilot_id: str, order: Mapping[str, Any] | None) -> Document | None:
+    async def set_drain(
+        self, pilot_id: str, order: Mapping[str, Any] | None, session: Session = None
+    ) -> Document | None:
         """Order a pilot to take no more tasks, or take the order back; its entry after it, None when there is none."""
         changed: Document | None = await self._entries.find_one_and_update(
-            {self.key: pilot_id}, {'$set': {'drain': order}}, projection=_HIDDEN
+            {self.key: pilot_id}, {'$set': {'drain': order}}, projection=_HIDDEN, session=session
         )
         return changed
 

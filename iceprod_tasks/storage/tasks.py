@@ -37,29 +37,6 @@ class Tasks:
             await self._tasks.insert_one(await self._admitted(task))
         self._kinds.forget()
 
-    async def add_named(self, task: Document) -> str:
-        """Store a new task under the name that a client of another service has given it, unless one has it already.
-
-        Args:
-            task: with `external`: {system, app, id}.
-
-        Returns:
-            The id of the task with that name; '' when the other one was removed at this moment.
-        """
-        try:
-            await self._tasks.insert_one(await self._admitted(task))
-        except Duplicate:
-            return await self.find_named(task['external']) or ''
-        finally:
-            self._kinds.forget()
-        return str(task['task_id'])
-
-    async def find_named(self, external: Mapping[str, str]) -> str | None:
-        """The id of the task that a client of another service has given a name: {system, app, id}."""
-        where = {f'external.{key}': external[key] for key in ('system', 'app', 'id')}
-        found = await self._tasks.find_one(where, {'_id': False, 'task_id': True})
-        return found['task_id'] if found else None
-
     async def add_absent(self, tasks: Sequence[Document]) -> int:
         """Store those tasks that are not there yet; how many were stored."""
         async with self._tasks.patience():

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from iceprod_tasks.actions.create_work import External, NewWork, create_work
+from iceprod_tasks.actions.create_work import External, NewWork
+from iceprod_tasks.actions.operate import create
 from iceprod_tasks.domain.callers import Caller
 from iceprod_tasks.domain.errors import AlreadyNamed, BeingDeleted, InvalidRequest
+from iceprod_tasks.domain.operations import OperationSpec
 from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.domain.work import checked
@@ -30,7 +32,7 @@ def wanted(task_id: str = '1', app: str = 'A', **changes: Any) -> NewWork:
 
 async def make(api: Api, given: NewWork, name: str = 'ann') -> str:
     origin = Origin(new_id(), utc_now())
-    return await create_work(api.service, Caller(name, frozenset({'user'})), given, origin)
+    return await create(api.service, Caller(name, frozenset({'user'})), given, OperationSpec(), origin)
 
 
 async def claim(api: Api, **offer: Any) -> Any:
@@ -91,8 +93,8 @@ async def test_names_are_not_joined(api: Api) -> None:
 async def test_a_request_that_is_worked_on_again_gets_its_own_task(api: Api) -> None:
     caller, seed, now = Caller('ann', frozenset({'user'})), new_id(), utc_now()
 
-    first = await create_work(api.service, caller, wanted(), Origin(seed, now))
-    again = await create_work(api.service, caller, wanted(), Origin(seed, now, again=True))
+    first = await create(api.service, caller, wanted(), OperationSpec(), Origin(seed, now))
+    again = await create(api.service, caller, wanted(), OperationSpec(), Origin(seed, now, again=True))
 
     assert again == first
 

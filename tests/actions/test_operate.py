@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from iceprod_tasks.actions.create_work import External
+from iceprod_tasks.actions.maintain import set_maintenance
 from iceprod_tasks.actions.operate import Killing, create, forget, history, kill
+from iceprod_tasks.actions.register import drain_as_leader
 from iceprod_tasks.domain.errors import (
     AlreadyNamed,
     InvalidRequest,
@@ -206,6 +208,30 @@ async def test_nothing_is_operated_on_by_who_does_not_lead(api: Api) -> None:
 
     assert await operations(api) == [('create', True, '')]
     assert await api.database.tasks.count_documents({}) == 1
+
+
+async def test_who_leads_no_more_leaves_nothing_of_what_was_begun(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await made(api)
+    await report(api, await claimed(api), 'complete')
+    there = ('tasks', 'datasets', 'auths', 'users', 'counters', 'operations', 'pilots', 'maintenance')
+    entry = {'queue_host': 'h', 'queue_version': '1', 'resources': {}}
+    pilot_id = (await api.as_('pilot', 'p')('POST', '/pilots', entry)).body['result']
+    before = {name: [each async for each in api.database[name].find()] for name in there}
+    # It believes in its lease, as one that was frozen after the look at it.
+    monkeypatch.setattr(type(api.service.leadership), 'is_leader', property(lambda _: True))
+
+    async with another_leads(api):
+        for late in (
+            made(api, external=External('drove', 'new app', '1')),
+            killed(api),
+            forget(api.service, ANN, NAME, origin()),
+            drain_as_leader(api.service, ANN, pilot_id, 'late', drain=True),
+            set_maintenance(api.service, ANN, is_on=True),
+        ):
+            with pytest.raises((NotLeader, NothingToKill)):
+                await late
+
+        assert before == {name: [each async for each in api.database[name].find()] for name in there}
 
 
 async def test_a_claim_on_it_holds_no_longer_than_it_says(api: Api) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from iceprod_tasks.actions.create_work import External, NewWork, create_work
+from iceprod_tasks.actions.create_work import External, NewWork
+from iceprod_tasks.actions.operate import create
 from iceprod_tasks.client import AsyncClient
 from iceprod_tasks.domain.callers import Caller
+from iceprod_tasks.domain.operations import OperationSpec
 from iceprod_tasks.domain.origins import Origin
 from iceprod_tasks.domain.tasks import new_id
 from iceprod_tasks.domain.work import checked
@@ -37,7 +39,8 @@ async def flying(api: Api, workdir: Path) -> AsyncIterator[None]:
 
 async def made(api: Api, **work: Any) -> str:
     wanted = NewWork(External('drove', 'A', new_id()), checked(work), {'cpu': 1})
-    return await create_work(api.service, Caller('ann', frozenset({'user'})), wanted, Origin(new_id(), utc_now()))
+    origin = Origin(new_id(), utc_now())
+    return await create(api.service, Caller('ann', frozenset({'user'})), wanted, OperationSpec(), origin)
 
 
 async def ended(api: Api, chores: Chores, task_id: str) -> dict[str, Any]:

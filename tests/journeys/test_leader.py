@@ -181,7 +181,7 @@ def test_operations_sent_to_a_leader_that_is_frozen_do_not_land_when_it_wakes(
 
     first.send_signal(signal.SIGSTOP)
     with ThreadPoolExecutor() as threads:
-        late = [threads.submit(old.task, spec(taskId=f'late-{number}')) for number in range(3)]
+        late = [threads.submit(old.task, spec(sourceAppName='LATE', taskId=f'late-{number}')) for number in range(3)]
         late.append(threads.submit(old, 'tasks', 'kill', 'TEST_APP', 'before'))
         until(lambda: 'successful' in new('cluster', 'ping'), timeout_seconds=3 * LEASE_SECONDS + 5)
         assert 'Task created' in new.task(spec(taskId='after'))
@@ -192,7 +192,9 @@ def test_operations_sent_to_a_leader_that_is_frozen_do_not_land_when_it_wakes(
     assert all(f'The leader is http://127.0.0.1:{ports[1]}' in answer for answer in answers), answers
     with pymongo.MongoClient[dict[str, Any]](mongodb_url) as client:
         tasks = {task['name']: task['status'] for task in client[database_name].tasks.find()}
+        apps = [each['external']['app'] for each in client[database_name].datasets.find()]
         terms = [each['term'] for each in client[database_name].operations.find().sort('_id')]
     assert tasks == {'before': 'queued', 'after': 'queued'}
     assert terms == [1, 2]
+    assert apps == ['TEST_APP']
     assert 'Task kill issued' in new('tasks', 'kill', 'TEST_APP', 'before')

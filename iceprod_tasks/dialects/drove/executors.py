@@ -1,17 +1,15 @@
 """Executors: our pilots, as clients of Drove see them. One that is told to take no more tasks is on the blacklist."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from iceprod_tasks.actions.register import drain_pilot, live_pilots
+from iceprod_tasks.actions.register import drain_as_leader, live_pilots
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.dialects.drove.envelope import Violations
 from iceprod_tasks.dialects.drove.handler import READ, WRITE, DroveHandler
 from iceprod_tasks.dialects.drove.names import SYSTEM
 from iceprod_tasks.dialects.drove.translate import BYTES_A_GB, BYTES_A_MB, executor_id, milliseconds, task_info
 from iceprod_tasks.domain.callers import Caller
-from iceprod_tasks.domain.errors import NotFound
 from iceprod_tasks.domain.requirements import TAGGED
 from iceprod_tasks.rest.routing import Route, in_lane
 
@@ -146,15 +144,12 @@ class _ListHandler(DroveHandler):
         if not names:
             raise Violations(['id must be there'])
         found = await executors(self.service, self.caller)
-        changed = [name for name in names if name in found and await self._change(found[name])]
+        changed = [name for name in names if name in found and await self._change(str(found[name]['pilot_id']))]
         failed = [name for name in names if name not in changed]
         self.succeed({'successful': changed, 'failed': failed, 'message': _told(changed, failed)})
 
-    async def _change(self, pilot: Pilot) -> bool:
-        with suppress(NotFound):
-            await drain_pilot(self.service, self.caller, pilot['pilot_id'], _WHY, drain=self.drains)
-            return True
-        return False
+    async def _change(self, pilot_id: str) -> bool:
+        return await drain_as_leader(self.service, self.caller, pilot_id, _WHY, drain=self.drains)
 
 
 class BlacklistHandler(_ListHandler):
