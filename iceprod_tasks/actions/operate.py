@@ -78,7 +78,7 @@ async def create(service: Service, caller: Caller, wanted: NewWork, spec: Operat
         if twin is None:
             await service.store.operated.add(task, session)
             new = NewOperation(operation_id, CREATE, task, caller.name, spec, _term(service))
-            await _accept(service, new, now, session)
+            await accept(service, new, now, session)
         return twin
 
     try:
@@ -127,7 +127,7 @@ async def kill(service: Service, caller: Caller, wish: Killing, origin: Origin) 
             raise NothingToKill
         await _make_way(service, task, session)
         new = NewOperation(operation_id, KILL, task, caller.name, wish.spec, _term(service), wish.reason)
-        await _accept(service, new, now, session)
+        await accept(service, new, now, session)
         return task, await _end(service, task, new, session)
 
     task, ended = await write_as_leader(service, work)
@@ -208,7 +208,12 @@ async def _make_way(service: Service, task: Task, session: Session) -> None:
     await service.store.operations.end([active['operation_id']], outcome, session)
 
 
-async def _accept(service: Service, new: NewOperation, now: datetime, session: Session) -> None:
+async def accept(service: Service, new: NewOperation, now: datetime, session: Session) -> None:
+    """Store an operation that is active from now on.
+
+    Raises:
+        OperationActive: another one is, on the same task.
+    """
     deadline = now + timedelta(seconds=new.spec.timeout_seconds)
     await service.store.operations.add(new.document(now, deadline), session)
 

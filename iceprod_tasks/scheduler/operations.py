@@ -8,13 +8,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from iceprod_tasks.actions.lead import leads, write_as_leader
 from iceprod_tasks.actions.maintain import is_quiet
-from iceprod_tasks.actions.operate import remove
+from iceprod_tasks.actions.operate import accept, remove
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.domain.errors import NotLeader, OperationActive, Unavailable
 from iceprod_tasks.domain.operations import CREATE, DONE, NOT_STARTED, TIMED_OUT, NewOperation, is_satisfied
@@ -145,22 +146,14 @@ async def recover(service: Service, tasks: Sequence[Mapping[str, Any]]) -> int:
         return 0
     busy = await service.store.operations.are_active([task['task_id'] for task in tasks])
     spec, accepted = service.limits.operations.own, 0
+    now = await service.store.operations.primary_time()
     for task in tasks:
-        if task['task_id'] in busy:
-            continue
-        now = await service.store.operations.primary_time()
-        why = f'try {task["epoch"] + 1}'
-        new = NewOperation(new_id(), CREATE, task, WHO, spec, service.leadership.number, why)
-        document = new.document(now, now + timedelta(seconds=spec.timeout_seconds))
-
-        async def work(session: Session, document: dict[str, Any] = document) -> int:
-            await service.store.operations.add(dict(document), session)
-            return 1
-
-        try:
-            accepted += await write_as_leader(service, work)
-        except OperationActive:
-            continue
+        if task['task_id'] not in busy:
+            why = f'try {task["epoch"] + 1}'
+            new = NewOperation(new_id(), CREATE, task, WHO, spec, service.leadership.number, why)
+            with suppress(OperationActive):
+                await write_as_leader(service, partial(accept, service, new, now))
+                accepted += 1
     return accepted
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iceprod_tasks.actions.maintain import is_on, set_maintenance
+from iceprod_tasks.actions.named import count_named, time_of_names
 from iceprod_tasks.dialects.drove import specs
 from iceprod_tasks.dialects.drove.envelope import Violations
 from iceprod_tasks.dialects.drove.executors import amounts, executors, state_of, tags_of
@@ -42,7 +43,7 @@ class ClusterHandler(DroveHandler):
         total = {
             name: sum(one[name] for one in each) for name in ('freeCores', 'usedCores', 'freeMemory', 'usedMemory')
         }
-        apps, active_apps, active = await self.service.store.operated.sizes(SYSTEM)
+        apps, active_apps, active = await count_named(self.service, SYSTEM)
         self.succeed({
             'leader': self.service.leadership.name,
             'state': _state(is_on=await is_on(self.service)),
@@ -82,7 +83,7 @@ class _MaintenanceHandler(DroveHandler):
             dict: `data` has `state` and `updated`
         """
         await set_maintenance(self.service, self.caller, is_on=self.sets)
-        now = await self.service.store.operations.primary_time()
+        now = await time_of_names(self.service)
         self.succeed({'state': _state(is_on=self.sets), 'updated': milliseconds(now)})
 
 

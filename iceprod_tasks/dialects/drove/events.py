@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from iceprod_tasks.actions.named import changed_named, time_of_names
 from iceprod_tasks.dialects.drove.envelope import Violations
 from iceprod_tasks.dialects.drove.handler import READ, DroveHandler
 from iceprod_tasks.dialects.drove.names import SYSTEM
@@ -28,12 +29,12 @@ class _EventsHandler(DroveHandler):
         size = EVENTS_AT_MOST if size is None else size
         if not 0 < size <= EVENTS_AT_MOST:
             raise Violations([f'size must be from 1 to {EVENTS_AT_MOST}'])
-        now = await self.service.store.operations.primary_time()
+        now = await time_of_names(self.service)
         # What is asked for may be no time at all.
         asked = min(self.integer('lastSyncTime') or 0, milliseconds(now + EVENTS_KEPT))
         since = max(asked, milliseconds(now - EVENTS_KEPT))
         newest = _Newest(size)
-        async for task in self.service.store.operated.changed(SYSTEM, since):
+        async for task in changed_named(self.service, SYSTEM, since):
             if newest.is_full_before(milliseconds(task['updated'])):
                 # Those that follow have changed even earlier.
                 break

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from iceprod_tasks.actions.named import running_named
 from iceprod_tasks.actions.register import drain_as_leader, live_pilots
 from iceprod_tasks.actions.service import Service
 from iceprod_tasks.dialects.drove.envelope import Violations
@@ -109,7 +110,7 @@ class ExecutorHandler(DroveHandler):
         if pilot is None:
             self.fail(f'No such executor {executor}')
             return
-        running = self.service.store.operated.running(SYSTEM)
+        running = running_named(self.service, SYSTEM)
         tasks = [task async for task in running if executor_id(task['pilot']) == executor]
         self.succeed({
             'hostname': pilot.get('host') or '',

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from iceprod_tasks.actions.named import find_named
 from iceprod_tasks.actions.outputs import Wanted, read_output
 from iceprod_tasks.actions.read_text import read_text
 from iceprod_tasks.dialects.drove.envelope import Violations
@@ -24,7 +25,7 @@ class _LogHandler(DroveHandler):
     """What the routes of logs have in common."""
 
     async def _task(self, app: str, task: str) -> Task:
-        found = await self.service.store.operated.find(external(app, task).document())
+        found = await find_named(self.service, external(app, task))
         if found is None:
             raise NotFound(f'No such task instance {app}/{task}')
         return found

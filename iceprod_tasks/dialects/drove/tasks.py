@@ -1,11 +1,10 @@
 """Reading tasks, and forgetting them."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl
 
+from iceprod_tasks.actions.named import active_named, find_named, wait_named
 from iceprod_tasks.actions.operate import forget, history
 from iceprod_tasks.dialects.drove.envelope import UNREADABLE, Violations
 from iceprod_tasks.dialects.drove.handler import APP, READ, TASK, WRITE, DroveHandler
@@ -19,7 +18,6 @@ from iceprod_tasks.rest.content_type import FORM
 from iceprod_tasks.rest.routing import Route, in_lane
 
 LONGEST_WAIT_SECONDS = 60
-_LOOK_SECONDS = 0.5
 _FIELDS_AT_MOST = 100
 
 
@@ -47,7 +45,7 @@ class TasksHandler(DroveHandler):
 
         async def pieces() -> AsyncIterator[bytes]:
             separator = b'{"status":"SUCCESS","data":['
-            async for task in self.service.store.operated.active(SYSTEM, app):
+            async for task in active_named(self.service, SYSTEM, app):
                 info = task_info(task, secrets=self.sees_secrets)
                 if is_wanted(info):
                     yield separator + bodies.render(info)
@@ -78,24 +76,15 @@ class InstanceHandler(DroveHandler):
         if not 0 <= wait <= LONGEST_WAIT_SECONDS:
             raise Violations([f'wait must be from 0 to {LONGEST_WAIT_SECONDS} seconds'])
         _check_state(state)
-        found = await self._wait(app, task, state, wait)
+
+        def is_it(found: Task) -> bool:
+            return state_of(found) in (*TERMINAL, state)
+
+        found = await wait_named(self.service, external(app, task), is_it, wait)
         if found is None:
             self.fail(f'No such task instance {app}/{task}')
             return
         self.succeed({**task_info(found, secrets=self.sees_secrets), 'states': states_in_words(found)})
-
-    async def _wait(self, app: str, task: str, state: str | None, seconds: float) -> Task | None:
-        until = time.monotonic() + seconds
-        name = external(app, task).document()
-        while True:
-            found = await self.service.store.operated.find(name)
-            left_seconds = until - time.monotonic()
-            if found is None or left_seconds <= 0 or self.service.drain.begun:
-                return found
-            if state_of(found) in TERMINAL or state_of(found) == state:
-                return found
-            news = self.service.arrivals.next(found['task_id'])
-            await asyncio.wait([news], timeout=min(left_seconds, _LOOK_SECONDS))
 
     async def delete(self, app: str, task: str) -> None:
         """Forget it, once it has ended; its name is free again.
@@ -155,7 +144,7 @@ class SearchHandler(DroveHandler):
         """
         fields = _form(self.request.body)
         names = [fields.get(name, '').strip() for name in ('taskSearchAppName', 'taskSearchTaskID')]
-        found = await self.service.store.operated.find(external(*names).document())
+        found = await find_named(self.service, external(*names))
         place = '/apis/v1/tasks/{app}/instances/{id}'.format(**found['external']) if found else '/'
         self.clear_header('Content-Type')
         self.redirect(place, status=303)
