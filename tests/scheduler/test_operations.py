@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from iceprod_tasks.actions.maintain import set_maintenance
 from iceprod_tasks.actions.operate import history
 from iceprod_tasks.domain.operations import OperationSpec
 from iceprod_tasks.domain.work import checked
 from iceprod_tasks.scheduler.operations import Operations, time_out
 from iceprod_tasks.scheduler.rescue import rescue
-from tests.actions.operated import NAME, WORK, another_leads, claimed, killed, let_pass, made, operations, report
+from tests.actions.operated import ANN, NAME, WORK, another_leads, claimed, killed, let_pass, made, operations, report
 from tests.conftest import Api
 
 LONG = timedelta(days=100)
@@ -227,3 +228,35 @@ async def test_a_task_that_was_taken_and_given_back_is_not_ended_by_its_first_op
 
     assert (await api.task(task_id))['status'] == 'queued'
     assert (await operations(api))[0] == ('create', False, 'done')
+
+
+async def said(api: Api, *, is_on: bool, ago: timedelta = timedelta()) -> None:
+    await set_maintenance(api.service, ANN, is_on=is_on)
+    gone = {'$set': {'when': {'$subtract': ['$when', round(ago.total_seconds() * 1000)]}}}
+    await api.database.maintenance.update_many({}, [gone])
+
+
+@pytest.mark.parametrize(
+    ('is_on', 'ago', 'quiet'),
+    [(True, LONG, True), (False, timedelta(seconds=10), True), (False, timedelta(seconds=50), False)],
+)
+async def test_in_maintenance_and_shortly_after_nothing_is_lost_or_forgotten(
+    api: Api, is_on: bool, ago: timedelta, quiet: bool
+) -> None:
+    old = await made(api, external=type(NAME)('drove', 'A', 'old'))
+    await report(api, await claimed(api), 'complete')
+    await let_pass(api, ended=LONG)
+    running = await made(api)
+    await claimed(api)
+    native = await api.add_task(requirements={'cpu': 1})
+    await api('POST', '/task_actions/process', {'claim_id': 'e' * 32, 'requirements': {'cpu': 1}, 'lease_seconds': 60})
+    held = {'status': 'processing', 'lease_until': {'$ne': None}}
+    await api.database.tasks.update_many(held, [{'$set': {'lease_until': '$$NOW'}}])
+    await said(api, is_on=is_on, ago=ago)
+
+    await rescue(api.service)
+    await turn(api)
+
+    assert (await api.task(native))['status'] == 'queued'
+    assert (await api.task(running))['status'] == ('processing' if quiet else 'failed')
+    assert await api.database.tasks.count_documents({'task_id': old}) == int(quiet)

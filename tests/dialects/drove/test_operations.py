@@ -268,3 +268,32 @@ async def test_the_states_on_the_way_are_told(drove: Drove) -> None:
     ]  # fmt: skip
     assert info['taskResult'] == {'status': 'CANCELLED', 'exitCode': -1}
     assert has_no_null(info)
+
+
+@pytest.mark.parametrize(('query', 'told'), [('wait=60&state=RUNNING', 'RUNNING'), ('wait=60', 'STOPPED')])
+async def test_a_state_is_waited_for_and_no_longer(drove: Drove, query: str, told: str) -> None:
+    await drove.operate(create())
+    claim = await claimed(drove.api)
+    waiting = asyncio.create_task(drove('GET', f'/apis/v1/tasks/TEST_APP/instances/T0012?{query}'))
+    await asyncio.sleep(0.2)
+    early = waiting.done()
+
+    await report(drove.api, claim, 'heartbeat', phase='running')
+    if told == 'STOPPED':
+        await report(drove.api, claim, 'complete')
+
+    answer = await asyncio.wait_for(waiting, 30)
+    assert not early
+    assert answer.body['data']['state'] == told
+
+
+async def test_what_is_not_waited_for_is_told_at_once(drove: Drove) -> None:
+    await drove.operate(create())
+
+    async with asyncio.timeout(30):
+        waited = await drove('GET', '/apis/v1/tasks/TEST_APP/instances/T0012?wait=1&state=RUNNING')
+        unknown = await drove('GET', '/apis/v1/tasks/TEST_APP/instances/nobody?wait=60')
+        pending = await drove('GET', '/apis/v1/tasks/TEST_APP/instances/T0012?wait=60&state=PENDING')
+
+    assert (waited.body['data']['state'], pending.body['data']['state']) == ('PENDING', 'PENDING')
+    assert unknown.body == {'status': 'FAILED', 'message': 'No such task instance TEST_APP/nobody'}
